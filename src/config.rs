@@ -1,0 +1,261 @@
+//! The validated configuration: what every other room is built from.
+//!
+//! [`Settings`] is what a person wrote (flags, environment, file); [`Config`] is what it means.
+//! [`Config::resolve`] is the only way from one to the other and reports every mistake at once.
+//! Pure data: nothing here reads a file of the system or opens a socket.
+
+pub mod defaults;
+pub mod environment;
+pub mod file;
+mod nearest;
+mod problem;
+mod resolve;
+mod settings;
+pub mod value;
+
+pub use problem::{ConfigErrors, Problem};
+pub use settings::{Settings, prefixed};
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+/// Everything `run` needs, in one section per room. Components get their section, never the whole.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where downstream connections come from.
+    pub listen: Listen,
+    /// Certificates and protocol versions.
+    pub tls: Tls,
+    /// The application.
+    pub upstream: Upstream,
+    /// Limits and timeouts of downstream HTTP.
+    pub http: Http,
+    /// Header policy beyond the default.
+    pub headers: Headers,
+    /// Both stages of the way out.
+    pub drain: Drain,
+    /// Diagnostics and access log.
+    pub log: Log,
+    /// Worker threads; `None` means the CPU quota of the container, rounded up.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// The TLS listeners and what is known about who may stand before them.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Addresses to bind. `[::]` falls back to `0.0.0.0` where there is no IPv6.
+    pub addresses: Vec<SocketAddr>,
+    /// Open downstream connections at most; `None` derives it from the descriptor limit.
+    pub max_connections: Option<NonZeroUsize>,
+    /// Whether a PROXY protocol header opens each connection.
+    pub proxy_protocol: ProxyProtocolIn,
+    /// Peers whose forwarding headers and PROXY header are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// From accept to the end of the TLS handshake, PROXY header included.
+    pub handshake_timeout: Duration,
+    /// TCP keep-alive and HTTP/2 PING interval, downstream and upstream.
+    pub keepalive_interval: Duration,
+}
+
+/// `--proxy-protocol-in`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocolIn {
+    /// A PROXY header is not expected and fails the TLS handshake like any other garbage.
+    Off,
+    /// A PROXY header is read when a trusted peer sends one.
+    Optional,
+    /// Every connection must come from a trusted peer and open with a PROXY header.
+    Required,
+}
+
+/// `--proxy-protocol-out`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocolOut {
+    /// Nothing is written before the request.
+    Off,
+    /// The text header (version 1).
+    V1,
+    /// The binary header (version 2).
+    V2,
+}
+
+/// Certificates and protocol versions.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Where certificates come from.
+    pub certificates: CertificateSource,
+    /// The lowest protocol version offered.
+    pub min_version: TlsVersion,
+    /// What happens to a client that asks for a name no certificate has.
+    pub unknown_sni: UnknownSni,
+}
+
+/// Where certificates come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// `--cert-dir`, in the order given.
+    Directories(Vec<PathBuf>),
+    /// `--cert-file` with `--key-file`.
+    Pair {
+        /// The chain, leaf first, PEM.
+        certificate: PathBuf,
+        /// The private key, PEM.
+        key: PathBuf,
+    },
+}
+
+/// A TLS protocol version this proxy offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+/// `--unknown-sni`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownSni {
+    /// Serve the default certificate and let the client judge it.
+    Serve,
+    /// Refuse the handshake.
+    Refuse,
+}
+
+/// The application and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Protocol and address.
+    pub target: Target,
+    /// One connection attempt, and how long a request is held when an outage is new.
+    pub connect_timeout: Duration,
+    /// From the last byte of the request to the head of the answer; `None` waits for ever.
+    pub response_timeout: Option<Duration>,
+    /// A pooled connection is not used again after this; the application's `Keep-Alive: timeout=` shortens it.
+    pub idle_timeout: Duration,
+    /// Open connections to the application at most, over all workers.
+    pub max_connections: NonZeroUsize,
+    /// PROXY header written when a connection to the application opens.
+    pub proxy_protocol: ProxyProtocolOut,
+    /// TCP keep-alive and HTTP/2 PING interval.
+    pub keepalive_interval: Duration,
+}
+
+/// `--upstream` as written: scheme and address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The protocol spoken to the application.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub address: Address,
+}
+
+/// The protocol spoken to the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 in clear (`http://` and `unix:`).
+    Http1,
+    /// HTTP/2 with prior knowledge (`h2c://`).
+    H2c,
+    /// Raw bytes (`tcp://`).
+    Raw,
+}
+
+/// Where the application listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A literal address.
+    Ip(SocketAddr),
+    /// A name to resolve at each connection attempt; `localhost` is 127.0.0.1, then ::1, without a resolver.
+    Name {
+        /// Host name.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// Limits and timeouts of downstream HTTP.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Bytes of one header section; more is 431.
+    pub max_header_size: u32,
+    /// Fields of one header section; more is 431.
+    pub max_headers: u16,
+    /// Bytes of one request body; more is 413. `None` is unlimited.
+    pub max_body_size: Option<u64>,
+    /// From the first byte of a request to the end of its header section; then 408.
+    pub request_header_timeout: Duration,
+    /// No byte of the request body for this long before the answer began; then 408.
+    pub request_body_timeout: Duration,
+    /// Data waits and the client takes none for this long; then the connection is cut.
+    pub send_timeout: Duration,
+    /// A connection without a request in flight is closed after this.
+    pub idle_timeout: Duration,
+    /// No byte either way on a response body or tunnel for this long; `None` never cuts.
+    pub stream_idle_timeout: Option<Duration>,
+}
+
+/// Header policy beyond the default.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    /// Also write RFC 7239 `Forwarded` to the application.
+    pub forwarded: bool,
+    /// `Strict-Transport-Security` put on every answer that has none.
+    pub hsts: Option<HeaderValue>,
+    /// Set on every answer, replacing what the application sent.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Removed from every answer.
+    pub remove: Vec<HeaderName>,
+    /// Peers whose forwarding headers are believed; the same list as [`Listen::trusted_proxies`].
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The two stages of the way out.
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// New work is still accepted for this long after the signal.
+    pub delay: Duration,
+    /// Then work in flight has this long.
+    pub timeout: Duration,
+}
+
+/// Diagnostics and access log.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// Which requests leave a record.
+    pub access: AccessLog,
+    /// JSON or text.
+    pub format: LogFormat,
+    /// Lowest level of diagnostics written.
+    pub level: tracing::Level,
+}
+
+/// `--access-log`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// No records.
+    Off,
+    /// Answers of 500 and above, and every request the proxy ended itself.
+    Errors,
+    /// Every request.
+    All,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For a person.
+    Text,
+}

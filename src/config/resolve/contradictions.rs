@@ -1,0 +1,73 @@
+//! Settings that are right one by one and wrong together.
+//!
+//! Each of these would otherwise let one setting silently win over another, or leave one without
+//! effect. Looked for in the raw settings where a mistake already reported must not count twice.
+
+use crate::config::problem::{ConfigErrors, Problem};
+use crate::config::settings::Settings;
+use crate::config::{Config, Headers, Listen, ProxyProtocolIn};
+
+/// Adds every contradiction to `errors`.
+pub(super) fn find(settings: &Settings, config: &Config, errors: &mut ConfigErrors) {
+    in_listeners(settings, &config.listen, errors);
+    in_certificates(settings, errors);
+    in_headers(settings, &config.headers, errors);
+}
+
+fn in_listeners(s: &Settings, listen: &Listen, errors: &mut ConfigErrors) {
+    let believed = s.trusted_proxies.iter().any(|text| !text.trim().is_empty());
+    if listen.proxy_protocol != ProxyProtocolIn::Off && !believed {
+        errors.push(Problem::conflict(
+            "proxy-protocol-in",
+            "believes nobody without --trusted-proxies; name the load balancers, \
+             e.g. --trusted-proxies 10.0.0.0/8",
+        ));
+    }
+    for (at, address) in listen.addresses.iter().enumerate() {
+        // Port 0 is another port each time.
+        if address.port() != 0 && listen.addresses[..at].contains(address) {
+            errors.push(Problem::value(
+                "listen",
+                &address.to_string(),
+                "stands twice; keep one",
+            ));
+        }
+    }
+}
+
+fn in_certificates(s: &Settings, errors: &mut ConfigErrors) {
+    match (&s.cert_file, &s.key_file) {
+        (Some(_), None) => errors.push(Problem::conflict(
+            "cert-file",
+            "needs the private key; add --key-file, or use --cert-dir for a directory with both",
+        )),
+        (None, Some(_)) => errors.push(Problem::conflict(
+            "key-file",
+            "needs the certificate; add --cert-file, or use --cert-dir for a directory with both",
+        )),
+        _ => {}
+    }
+    if s.cert_file.is_some() && !s.cert_dir.is_empty() {
+        errors.push(Problem::conflict(
+            "cert-file",
+            "does not go with --cert-dir; keep the pair of files or the directories",
+        ));
+    }
+}
+
+fn in_headers(s: &Settings, headers: &Headers, errors: &mut ConfigErrors) {
+    for (at, (name, _)) in headers.set.iter().enumerate() {
+        if headers.set[..at].iter().any(|(other, _)| other == name) {
+            let complaint = "is set twice; keep one, several values go in one with commas";
+            errors.push(Problem::value("set-header", name.as_str(), complaint));
+        }
+        if headers.remove.contains(name) {
+            let complaint = "is set and removed; setting replaces it already, drop --remove-header";
+            errors.push(Problem::value("set-header", name.as_str(), complaint));
+        }
+        if *name == http::header::STRICT_TRANSPORT_SECURITY && s.hsts.is_some() {
+            let complaint = "is also set by --hsts; keep one of them";
+            errors.push(Problem::value("set-header", name.as_str(), complaint));
+        }
+    }
+}
