@@ -1,0 +1,20 @@
+//! Sockets: listeners that survive scarcity, connections to the application, what is read beside TLS.
+//!
+//! Nothing here knows HTTP or TLS. Invariant: an error of the system keeps its kind on the way up,
+//! so that refused, reset and timed out stay different things.
+
+mod connector;
+mod linger;
+mod listener;
+mod proxy_header;
+mod sniff;
+mod stream;
+
+pub use connector::{ConnectError, Connector};
+pub use linger::linger;
+pub use listener::{AcceptBackoff, BindError, Listener, bind};
+pub use proxy_header::{
+    ProxyHeaderError, encode as encode_proxy_header, read as read_proxy_header,
+};
+pub use sniff::{FirstBytes, NotTls, Sniffed};
+pub use stream::{Look, Stream};

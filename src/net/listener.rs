@@ -1,0 +1,193 @@
+//! Listening sockets: binding with words that mend, accepting through every shortage.
+//!
+//! The socket is bound once, without `SO_REUSEPORT` (a second process on the port is an error, not
+//! a silent partner), and shared by all workers. Invariant: no error of `accept` ends the loop.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Connections the kernel holds while permits are out; it caps this at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Why an address could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--listen {}: {}", self.address, self.source)?;
+        match self.source.kind() {
+            io::ErrorKind::PermissionDenied => f.write_str(
+                "; set the Pod's sysctl net.ipv4.ip_unprivileged_port_start=0 \
+                 (securityContext.sysctls), or listen on a port above 1023, e.g. --listen [::]:8443",
+            ),
+            io::ErrorKind::AddrInUse => {
+                f.write_str("; another process has the port: stop it, or choose another port")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                f.write_str("; no interface has this address: use [::] for all of them")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Binds `address`; `[::]` takes IPv4 too and becomes `0.0.0.0` where there is no IPv6.
+///
+/// # Errors
+/// What the system said, with the mend.
+pub fn bind(address: SocketAddr) -> Result<StdListener, BindError> {
+    let bound = match bind_exactly(address) {
+        Err(error) if is_any_v6(address) && has_no_ipv6(&error) => {
+            tracing::info!(%address, "no IPv6 here: listening on 0.0.0.0 instead");
+            bind_exactly(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        result => result,
+    };
+    bound.map_err(|source| BindError { address, source })
+}
+
+fn is_any_v6(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT)
+    )
+}
+
+fn bind_exactly(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // A restart must not wait for TIME_WAIT; on Linux this never steals a live listener.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// One worker's end of a bound socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    local: SocketAddr,
+}
+
+impl Listener {
+    /// Takes the socket into the runtime of the calling thread.
+    ///
+    /// # Errors
+    /// When the runtime cannot register it.
+    pub fn new(socket: StdListener) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        Ok(Self {
+            socket: TcpListener::from_std(socket)?,
+            local,
+        })
+    }
+
+    /// The bound address.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Waits for the next connection; after an error the caller backs off.
+    ///
+    /// # Errors
+    /// What `accept` said; each is passing.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.socket.accept().await
+    }
+
+    /// A connection that already waits, if there is one.
+    pub fn accept_queued(
+        self: &Listener,
+        cx: &mut std::task::Context<'_>,
+    ) -> Option<(TcpStream, SocketAddr)> {
+        match self.socket.poll_accept(cx) {
+            std::task::Poll::Ready(Ok(accepted)) => Some(accepted),
+            _ => None,
+        }
+    }
+}
+
+/// How long to leave the listener alone after an error: 5 ms doubling to 1 s.
+#[derive(Debug, Default)]
+pub struct AcceptBackoff(Option<Duration>);
+
+impl AcceptBackoff {
+    const FIRST: Duration = Duration::from_millis(5);
+    const LAST: Duration = Duration::from_secs(1);
+
+    /// The pause that `error` calls for; `None` when the failed connection was its peer's doing.
+    pub fn pause(&mut self, error: &io::Error) -> Option<Duration> {
+        // accept(2): errors of the new connection itself, already pending on it, say nothing
+        // about the listener.
+        if matches!(
+            error.raw_os_error(),
+            Some(libc::ECONNABORTED | libc::ECONNRESET | libc::EPROTO | libc::EINTR | libc::EPERM)
+        ) {
+            return None;
+        }
+        let pause = self
+            .0
+            .map_or(Self::FIRST, |last| (last * 2).min(Self::LAST));
+        self.0 = Some(pause);
+        Some(pause)
+    }
+
+    /// An accept succeeded.
+    pub fn reset(&mut self) {
+        self.0 = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptor_shortage_backs_off_and_an_aborted_peer_does_not() {
+        let mut backoff = AcceptBackoff::default();
+        let emfile = io::Error::from_raw_os_error(libc::EMFILE);
+        let aborted = io::Error::from_raw_os_error(libc::ECONNABORTED);
+        assert_eq!(backoff.pause(&aborted), None);
+        let pauses: Vec<_> = (0..10).filter_map(|_| backoff.pause(&emfile)).collect();
+        assert_eq!(pauses.first(), Some(&Duration::from_millis(5)));
+        assert_eq!(pauses.last(), Some(&Duration::from_secs(1)));
+        backoff.reset();
+        assert_eq!(backoff.pause(&emfile), Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn both_mends_for_port_443_are_printed() {
+        let error = BindError {
+            address: SocketAddr::from(([0, 0, 0, 0], 443)),
+            source: io::Error::from_raw_os_error(libc::EACCES),
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("ip_unprivileged_port_start=0") && text.contains("8443"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! From an accepted socket to a TLS session, or to a named failure.
+//!
+//! The caller sets the one deadline that covers the PROXY header and this. After a failure the
+//! alert that rustls wrote must arrive: the write side is shut and what the client still sends is
+//! read and thrown away for a moment, because closing over unread bytes answers with a reset that
+//! destroys the alert on its way.
+
+use std::sync::Arc;
+
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::HandshakeFailure;
+use crate::net::{Sniffed, linger};
+
+/// A TLS session over an accepted socket.
+pub type Stream = tokio_rustls::server::TlsStream<Sniffed<TcpStream>>;
+
+/// What a client in clear is told; it fits one packet.
+const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 69\r\n\
+    Connection: close\r\n\r\n\
+    This port speaks TLS and the request came in clear; use https:// here";
+
+/// Takes connections through the handshake.
+#[derive(Clone)]
+pub struct Acceptor(TlsAcceptor);
+
+/// What a handshake settled, for log, metrics and headers.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+    /// Cipher suite by its IANA name.
+    pub cipher: &'static str,
+    /// The name asked for (RFC 6066), lower case.
+    pub server_name: Option<Box<str>>,
+    /// Whether a ticket spared the full handshake.
+    pub resumed: bool,
+    /// The protocol to speak.
+    pub alpn: Alpn,
+}
+
+/// The application protocol that was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alpn {
+    /// HTTP/2.
+    H2,
+    /// HTTP/1.1, also when the client has no ALPN.
+    Http1,
+}
+
+impl Acceptor {
+    pub(super) fn new(config: ServerConfig) -> Self {
+        Self(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// Runs the handshake; the client has been told when this fails.
+    ///
+    /// # Errors
+    /// The reason, under the name that log and metric use.
+    pub async fn accept(
+        &self,
+        socket: Sniffed<TcpStream>,
+    ) -> Result<(Box<Stream>, Session), HandshakeFailure> {
+        match self.0.accept(socket).into_fallible().await {
+            Ok(stream) => {
+                let session = Session::of(&stream);
+                Ok((Box::new(stream), session))
+            }
+            Err((error, mut socket)) => {
+                let failure = HandshakeFailure::classify(&error, socket.first_bytes());
+                if failure == HandshakeFailure::PlainHttp {
+                    // Failing to tell a client that already left is no event.
+                    let _ = socket.write_all(PLAIN_HTTP_ANSWER).await;
+                }
+                if !failure.is_quiet() {
+                    linger(socket.into_inner()).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Queues a TLS 1.3 key update (RFC 8446 section 4.6.3), which a living client swallows and a
+/// closed socket answers with a reset; `false` where the protocol version has none.
+pub fn request_sign_of_life(stream: &mut Stream) -> bool {
+    let (_, connection) = stream.get_mut();
+    connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+        && connection.refresh_traffic_keys().is_ok()
+}
+
+/// Whether the client's reset has arrived.
+pub fn is_reset(stream: &Stream) -> bool {
+    let (socket, _) = stream.get_ref();
+    !matches!(socket.socket().take_error(), Ok(None))
+}
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acceptor").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    fn of(stream: &Stream) -> Self {
+        let (_, connection) = stream.get_ref();
+        Self {
+            version: match connection.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "1.2",
+                _ => "1.3",
+            },
+            cipher: connection
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str())
+                .unwrap_or("unknown"),
+            server_name: connection.server_name().map(Into::into),
+            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            alpn: match connection.alpn_protocol() {
+                Some(b"h2") => Alpn::H2,
+                _ => Alpn::Http1,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PLAIN_HTTP_ANSWER;
+
+    #[test]
+    fn plain_http_answer_declares_its_own_length() {
+        let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+    }
+}

@@ -1,0 +1,147 @@
+//! PEM text to DER: the only file that knows `rustls-pemfile`, so that a swap is one file.
+//!
+//! Leading text, comments, CRLF and a byte order mark are tolerated; what is not a certificate or
+//! a key is passed over. Invariant: an error names what is wrong and never prints key material.
+
+use std::fmt;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Why a PEM text does not hold what was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PemError {
+    /// Not a byte in it.
+    Empty,
+    /// A section that begins and does not end, or is not base64.
+    Malformed(String),
+    /// Readable, but no certificate in it.
+    NoCertificate,
+    /// Readable, but no private key in it.
+    NoKey,
+    /// A key under a pass phrase, which nobody could type.
+    EncryptedKey,
+    /// Two keys: which one is meant cannot be known.
+    SeveralKeys,
+    /// DER instead of PEM.
+    Der,
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("is empty"),
+            Self::Malformed(why) => write!(f, "is not well-formed PEM: {why}"),
+            Self::NoCertificate => {
+                f.write_str("holds no certificate; expected -----BEGIN CERTIFICATE-----")
+            }
+            Self::NoKey => {
+                f.write_str("holds no private key; expected -----BEGIN PRIVATE KEY-----")
+            }
+            Self::EncryptedKey => f.write_str(
+                "holds an encrypted key; decrypt it first: openssl pkey -in FILE -out tls.key",
+            ),
+            Self::SeveralKeys => f.write_str("holds more than one private key; leave one"),
+            Self::Der => f.write_str("is DER; convert it first: openssl x509 -inform der -in FILE"),
+        }
+    }
+}
+
+impl std::error::Error for PemError {}
+
+/// The certificates of a PEM text, in the order they stand.
+pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let text = body(text)?;
+    let found: Vec<_> = rustls_pemfile::certs(&mut &text[..])
+        .collect::<Result<_, _>>()
+        .map_err(|e| PemError::Malformed(e.to_string()))?;
+    if found.is_empty() {
+        return Err(PemError::NoCertificate);
+    }
+    Ok(found)
+}
+
+/// The one private key of a PEM text: PKCS#8, PKCS#1 or SEC1.
+pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
+    let text = body(text)?;
+    let mut found = None;
+    for item in rustls_pemfile::read_all(&mut &text[..]) {
+        let key = match item.map_err(|e| PemError::Malformed(e.to_string()))? {
+            rustls_pemfile::Item::Pkcs1Key(key) => PrivateKeyDer::Pkcs1(key),
+            rustls_pemfile::Item::Pkcs8Key(key) => PrivateKeyDer::Pkcs8(key),
+            rustls_pemfile::Item::Sec1Key(key) => PrivateKeyDer::Sec1(key),
+            _ => continue,
+        };
+        if found.replace(key).is_some() {
+            return Err(PemError::SeveralKeys);
+        }
+    }
+    found.ok_or_else(|| {
+        if contains(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            || contains(text, b"Proc-Type: 4,ENCRYPTED")
+        {
+            PemError::EncryptedKey
+        } else {
+            PemError::NoKey
+        }
+    })
+}
+
+/// The text without a byte order mark, refused when it is no text at all.
+fn body(text: &[u8]) -> Result<&[u8], PemError> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    match text {
+        [] => Err(PemError::Empty),
+        // An ASN.1 SEQUENCE in long form: how every DER certificate and most DER keys begin.
+        [0x30, 0x81..=0x84, ..] => Err(PemError::Der),
+        _ => Ok(text),
+    }
+}
+
+fn contains(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_fit_what_is_wrong() {
+        assert_eq!(certificates(b""), Err(PemError::Empty));
+        assert_eq!(certificates(b"\xef\xbb\xbf"), Err(PemError::Empty));
+        assert_eq!(certificates(b"hello"), Err(PemError::NoCertificate));
+        assert_eq!(certificates(&[0x30, 0x82, 1, 2]), Err(PemError::Der));
+        assert_eq!(private_key(b"hello").err(), Some(PemError::NoKey));
+        let encrypted =
+            b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        assert_eq!(private_key(encrypted).err(), Some(PemError::EncryptedKey));
+        let half = b"-----BEGIN CERTIFICATE-----\nAAAA\n";
+        assert!(matches!(
+            certificates(half),
+            Err(PemError::Malformed(_) | PemError::NoCertificate)
+        ));
+    }
+
+    #[test]
+    fn leading_text_crlf_and_a_byte_order_mark_are_tolerated() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let text = format!(
+            "\u{feff}# made today\r\n{}",
+            key.serialize_pem().replace('\n', "\r\n")
+        );
+        assert!(private_key(text.as_bytes()).is_ok());
+        let twice = format!("{0}{0}", key.serialize_pem());
+        assert_eq!(
+            private_key(twice.as_bytes()).err(),
+            Some(PemError::SeveralKeys)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = certificates(&text);
+            let _ = private_key(&text);
+        }
+    }
+}
