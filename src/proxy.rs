@@ -1,0 +1,71 @@
+//! From an accepted socket to the application and back.
+//!
+//! [`connection`] is the life of one connection and [`http`] that of one request, read top to
+//! bottom; [`headers`] are pure functions; [`error`] is the one place where an error becomes a
+//! status, a gRPC status, a log flag and a metric. Invariant: no byte of a request reaches the
+//! application before the request was found unambiguous.
+
+mod activity;
+mod body;
+mod checks;
+mod connection;
+mod downstream;
+mod error;
+mod headers;
+mod http;
+mod protocol;
+mod relay;
+mod serve;
+mod tcp;
+mod upgrade;
+mod websocket;
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+pub use body::RequestBody;
+pub use connection::accepted;
+pub use protocol::{Servers, servers};
+
+use crate::config;
+use crate::drain::Drain;
+use crate::telemetry::record::Telemetry;
+use crate::tls::Acceptor;
+use crate::upstream::Upstream;
+
+/// One worker: what each of its connections needs. Nothing in it is shared with other workers
+/// but what is published and counted.
+#[derive(Debug)]
+pub struct Worker {
+    /// Takes connections through TLS.
+    pub acceptor: Acceptor,
+    /// The way to the application.
+    pub upstream: Upstream<RequestBody>,
+    /// The way out.
+    pub drain: Drain,
+    /// Numbers and access log.
+    pub telemetry: Arc<Telemetry>,
+    /// What the operator wants.
+    pub policy: Arc<Policy>,
+    /// Both protocols' servers, configured by the policy.
+    pub servers: Servers,
+}
+
+/// The sections of the configuration that connections and requests read.
+#[derive(Debug)]
+pub struct Policy {
+    /// Who stands before us.
+    pub listen: config::Listen,
+    /// Limits and timeouts.
+    pub http: config::Http,
+    /// Header policy beyond the default.
+    pub headers: config::Headers,
+    /// The application's protocol.
+    pub protocol: config::Protocol,
+    /// PROXY header towards the application.
+    pub proxy_protocol_out: config::ProxyProtocolOut,
+}
+
+/// Leave to have one more connection; given back when the connection's last task ends.
+pub type Permit = OwnedSemaphorePermit;

@@ -1,0 +1,206 @@
+//! What a connection is doing, as its timers need to know it.
+//!
+//! Written by the socket wrapper and the requests, read by the serve loop: a few relaxed atomics
+//! per request instead of a timer re-armed per request. All of them run on one thread; the
+//! atomics are there because hyper wants tasks that could move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    requests: AtomicU32,
+    has_served: AtomicBool,
+    uploads: AtomicU32,
+    /// Microseconds after `opened`, plus one: zero means no head is arriving.
+    head_since: AtomicU64,
+    idle_since: AtomicU64,
+    waiting_bodies: AtomicU32,
+    has_written: AtomicBool,
+    cut: AtomicBool,
+}
+
+/// A request in flight; dropped when its answer is over.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Activity>);
+
+/// A request body still on its way; dropped when it has ended.
+#[derive(Debug)]
+pub(super) struct Upload(Arc<Activity>);
+
+/// A piece of an answer that hyper holds and has not yet come back from.
+#[derive(Debug)]
+pub(super) struct Waiting(Arc<Activity>);
+
+/// What the connection's timer has to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// A head is arriving since then.
+    Head(Instant),
+    /// Nothing is in flight since then.
+    Idle(Instant),
+    /// Data waits for the client.
+    Sending,
+    /// A request is at work; nothing to watch here.
+    Busy,
+}
+
+impl Activity {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            requests: AtomicU32::new(0),
+            has_served: AtomicBool::new(false),
+            uploads: AtomicU32::new(0),
+            head_since: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            waiting_bodies: AtomicU32::new(0),
+            has_written: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+        })
+    }
+
+    /// Bytes have arrived.
+    pub(super) fn read(&self) {
+        if self.requests.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(self.now() + 1, Relaxed);
+        }
+    }
+
+    /// Bytes were taken by the socket.
+    pub(super) fn wrote(&self) {
+        self.has_written.store(true, Relaxed);
+    }
+
+    /// Whether bytes were taken by the socket since the last time this was asked.
+    pub(super) fn take_written(&self) -> bool {
+        self.has_written.swap(false, Relaxed)
+    }
+
+    /// A request begins.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        self.requests.fetch_add(1, Relaxed);
+        self.has_served.store(true, Relaxed);
+        self.head_since.store(0, Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// A request body begins.
+    pub(super) fn upload(self: &Arc<Self>) -> Upload {
+        self.uploads.fetch_add(1, Relaxed);
+        Upload(Arc::clone(self))
+    }
+
+    /// A piece of an answer was given to hyper.
+    pub(super) fn waiting(self: &Arc<Self>) -> Waiting {
+        self.waiting_bodies.fetch_add(1, Relaxed);
+        Waiting(Arc::clone(self))
+    }
+
+    /// Whether a request is in flight whose own body is complete.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.requests.load(Relaxed) > 0 && self.uploads.load(Relaxed) == 0
+    }
+
+    /// Whether a request has ever begun.
+    pub(super) fn has_served(&self) -> bool {
+        self.has_served.load(Relaxed)
+    }
+
+    /// From now on the socket reads as closed: hyper ends every stream and closes in order.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Relaxed);
+    }
+
+    /// Whether the connection has been cut.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Relaxed)
+    }
+
+    /// What the timer has to watch now.
+    pub(super) fn watch(&self) -> Watch {
+        if self.requests.load(Relaxed) > 0 {
+            return if self.waiting_bodies.load(Relaxed) > 0 {
+                Watch::Sending
+            } else {
+                Watch::Busy
+            };
+        }
+        match self.head_since.load(Relaxed) {
+            0 => Watch::Idle(self.at(self.idle_since.load(Relaxed))),
+            since => Watch::Head(self.at(since - 1)),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn at(&self, micros: u64) -> Instant {
+        self.opened + Duration::from_micros(micros)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now(), Relaxed);
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.uploads.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting_bodies.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_header_clock_starts_with_the_first_byte_and_the_idle_clock_with_the_answers_end() {
+        let activity = Activity::new();
+        let opened = Instant::now();
+        assert_eq!(activity.watch(), Watch::Idle(opened));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        activity.read();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        activity.read();
+        assert_eq!(
+            activity.watch(),
+            Watch::Head(opened + Duration::from_secs(5))
+        );
+        let request = activity.begin();
+        assert_eq!(activity.watch(), Watch::Busy);
+        let waiting = activity.waiting();
+        assert_eq!(activity.watch(), Watch::Sending);
+        drop((request, waiting));
+        assert_eq!(
+            activity.watch(),
+            Watch::Idle(opened + Duration::from_secs(6))
+        );
+    }
+
+    #[test]
+    fn a_client_that_still_uploads_does_not_only_await_its_answer() {
+        let activity = Activity::new();
+        let _request = activity.begin();
+        assert!(activity.awaits_answer());
+        let upload = activity.upload();
+        assert!(!activity.awaits_answer());
+        drop(upload);
+        assert!(activity.awaits_answer());
+    }
+}

@@ -1,0 +1,213 @@
+//! What must hold of a request before anything of it is passed on.
+//!
+//! Ambiguity is refused, never repaired. The home of every shape check on a parsed request; what
+//! hyper refuses while parsing never gets here.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::Authority;
+use http::{Method, Request, Version};
+
+use super::error::Refusal;
+use super::headers::{ConnectionOptions, connection_options};
+
+/// Judges a parsed request head and returns the host it is for.
+///
+/// # Errors
+/// What is wrong with it, as the client is told.
+pub(super) fn request<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
+    method_and_target(request)?;
+    expectation(request.headers())?;
+    if request.version() < Version::HTTP_2
+        && connection_options(request.headers()) == ConnectionOptions::Abusive
+    {
+        return Err(Refusal::BadRequest(
+            "the Connection header lists a header it must not",
+        ));
+    }
+    host(request)
+}
+
+fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let is_extended_connect = request.extensions().get::<hyper::ext::Protocol>().is_some();
+    match *request.method() {
+        Method::TRACE => return Err(Refusal::MethodNotAllowed),
+        Method::CONNECT if !is_extended_connect => return Err(Refusal::MethodNotAllowed),
+        _ => {}
+    }
+    match request.uri().path() {
+        "*" if *request.method() == Method::OPTIONS => Ok(()),
+        path if path.starts_with('/') => Ok(()),
+        _ => Err(Refusal::BadRequest("the request target is not a path")),
+    }
+}
+
+/// RFC 9110 section 10.1.1: the only expectation there is.
+fn expectation(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut lines = headers.get_all(header::EXPECT).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        _ => Err(Refusal::ExpectationFailed),
+    }
+}
+
+/// The one host a request is for (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
+    let mut lines = request.headers().get_all(header::HOST).iter();
+    let line = lines.next();
+    if lines.next().is_some() {
+        return Err(Refusal::BadRequest("more than one Host header"));
+    }
+    let target = request.uri().authority();
+    match (line, target) {
+        (Some(line), target) => {
+            // An empty Host is only right for a target without an authority, which no
+            // request to a web application has.
+            if !is_host(line.as_bytes()) {
+                return Err(Refusal::BadRequest("the Host header is not a host"));
+            }
+            if target.is_some_and(|target| !same(target, line)) {
+                return Err(Refusal::BadRequest(
+                    "Host differs from the authority of the request",
+                ));
+            }
+            Ok(Some(line.clone()))
+        }
+        (None, Some(target)) if is_host(target.as_str().as_bytes()) => {
+            let value = HeaderValue::from_str(target.as_str());
+            value
+                .map(Some)
+                .map_err(|_| Refusal::BadRequest("the authority is not a host"))
+        }
+        (None, Some(_)) => Err(Refusal::BadRequest("the authority is not a host")),
+        (None, None) if request.version() == Version::HTTP_10 => Ok(None),
+        (None, None) => Err(Refusal::BadRequest("no Host header")),
+    }
+}
+
+fn same(target: &Authority, host: &HeaderValue) -> bool {
+    target
+        .as_str()
+        .as_bytes()
+        .eq_ignore_ascii_case(host.as_bytes())
+}
+
+/// `uri-host [":" port]` (RFC 3986 section 3.2), without user information.
+fn is_host(host: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(host) else {
+        return false;
+    };
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((ip, port)) if ip.parse::<std::net::Ipv6Addr>().is_ok() => ("[", port),
+            _ => return false,
+        },
+        None => match text.find(':') {
+            Some(colon) => text.split_at(colon),
+            None => (text, ""),
+        },
+    };
+    let is_name_byte =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%');
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|b| b.is_ascii_digit())
+                && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        }
+        None => port.is_empty(),
+    };
+    !name.is_empty() && (name == "[" || name.bytes().all(is_name_byte)) && is_port
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn get(uri: &str, hosts: &[&str]) -> Request<()> {
+        let mut request = Request::builder().uri(uri).body(()).unwrap();
+        for host in hosts {
+            request.headers_mut().append(
+                header::HOST,
+                HeaderValue::from_bytes(host.as_bytes()).unwrap(),
+            );
+        }
+        request
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_an_optional_port() {
+        for good in [
+            "a",
+            "a.example",
+            "a:8443",
+            "192.0.2.1",
+            "[::1]",
+            "[::1]:443",
+            "a_b.x",
+            "a:",
+        ] {
+            assert!(request(&get("/", &[good])).is_ok(), "{good}");
+        }
+        for bad in [
+            "", " ", "a b", "a/b", "u@a", "a,b", "a:x", "a:99999", "[::1", "[zz]", "a\\b", "a?b",
+        ] {
+            assert!(request(&get("/", &[bad])).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_host_and_it_is_the_authority() {
+        assert!(request(&get("/", &["a", "a"])).is_err());
+        assert!(request(&get("/", &[])).is_err());
+        assert!(request(&get("https://a/", &["a"])).is_ok());
+        assert!(request(&get("https://a/", &["A"])).is_ok());
+        assert!(request(&get("https://a/", &["b"])).is_err());
+        assert_eq!(request(&get("https://a/", &[])).unwrap().unwrap(), "a");
+        let mut old = get("/", &[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(request(&old).unwrap(), None);
+    }
+
+    #[test]
+    fn connect_and_trace_are_refused_and_only_options_may_ask_for_the_server() {
+        for method in [Method::CONNECT, Method::TRACE] {
+            let mut tunnel = get("/", &["a"]);
+            *tunnel.method_mut() = method;
+            assert!(matches!(request(&tunnel), Err(Refusal::MethodNotAllowed)));
+        }
+        let mut star = get("*", &["a"]);
+        assert!(request(&star).is_err());
+        *star.method_mut() = Method::OPTIONS;
+        assert!(request(&star).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_expectation_fails() {
+        let mut expecting = get("/", &["a"]);
+        expecting
+            .headers_mut()
+            .insert(header::EXPECT, HeaderValue::from_static("100-Continue"));
+        assert!(request(&expecting).is_ok());
+        expecting
+            .headers_mut()
+            .insert(header::EXPECT, HeaderValue::from_static("200-ok"));
+        assert!(matches!(
+            request(&expecting),
+            Err(Refusal::ExpectationFailed)
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_bytes_panic(host in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = is_host(&host);
+        }
+
+        #[test]
+        fn every_name_with_a_port_is_a_host(name in "[a-z0-9.-]{1,30}", port in any::<u16>()) {
+            let host = format!("{name}:{port}");
+            prop_assert!(is_host(host.as_bytes()));
+        }
+    }
+}

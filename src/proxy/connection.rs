@@ -1,0 +1,312 @@
+//! The life of one downstream connection.
+//!
+//! permit -> PROXY header if expected -> TLS, one deadline for both -> ALPN decides -> served
+//! until done, drained or cut. Permit, gauges and log end by `Drop` on every exit.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http_body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::activity::Activity;
+use super::downstream::Downstream;
+use super::headers::{Forwarding, Trust};
+use super::serve::{self, Ended, Loop};
+use super::{Permit, Worker, http, tcp};
+use crate::config::{Protocol, ProxyProtocolIn};
+use crate::drain::{Background, Signal};
+use crate::net::{ProxyHeaderError, Sniffed, linger, read_proxy_header};
+use crate::telemetry::metrics::Gauge;
+use crate::telemetry::record::ConnectionFacts;
+use crate::tls::{self, Alpn, HandshakeFailure, Session};
+use crate::upstream::BoxError;
+
+/// What a client is told whose request head did not arrive in time.
+const HEADER_TIMEOUT_ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 79\r\n\
+    Connection: close\r\n\r\n\
+    408 Request Timeout: the head was not complete within --request-header-timeout\n";
+
+/// Saying goodbye may take this long.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One connection, as its requests and tunnels see it.
+pub(super) struct Context {
+    pub(super) worker: Arc<Worker>,
+    pub(super) facts: Arc<ConnectionFacts>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) forwarding: Forwarding,
+    _permit: Permit,
+}
+
+impl Context {
+    /// Runs a tunnel that outlives the request it came from; the drain waits for it.
+    pub(super) fn spawn(self: &Arc<Self>, tunnel: impl Future<Output = ()> + Send + 'static) {
+        let telemetry = Arc::clone(&self.worker.telemetry);
+        self.worker.drain.spawn(tunnel, move || {
+            telemetry.metrics.panics.increment();
+            tracing::error!("a tunnel ended in a panic; the process goes on");
+        });
+    }
+}
+
+/// A session ready to be served.
+struct Established {
+    stream: Box<tls::Stream>,
+    session: Session,
+    client: SocketAddr,
+    server: SocketAddr,
+}
+
+/// Serves one accepted socket to its end.
+pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, permit: Permit) {
+    let started = Instant::now();
+    let telemetry = Arc::clone(&worker.telemetry);
+    let metrics = &telemetry.metrics;
+    let handshaking = Gauge::enter(Arc::clone(&telemetry), |t| {
+        &t.metrics.connections.handshaking
+    });
+    let limit = worker.policy.listen.handshake_timeout;
+    let established = tokio::time::timeout(limit, establish(&worker, socket, peer)).await;
+    drop(handshaking);
+    match established.unwrap_or(Err(HandshakeFailure::Timeout)) {
+        Ok(established) => {
+            metrics.handshake_duration.observe(started.elapsed());
+            metrics.handshakes.count(&established.session);
+            serve(worker, established, peer, permit).await;
+        }
+        Err(failure) => {
+            metrics.count_handshake_failure(failure);
+            if failure.is_quiet() {
+                tracing::debug!(client.address = %peer, reason = failure.as_str(), "no handshake");
+            } else {
+                tracing::info!(client.address = %peer, reason = failure.as_str(), "handshake failed");
+            }
+        }
+    }
+}
+
+async fn establish(
+    worker: &Worker,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+) -> Result<Established, HandshakeFailure> {
+    let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
+    let client = client_address(worker, &mut socket, peer).await?;
+    let (stream, session) = worker.acceptor.accept(Sniffed::new(socket)).await?;
+    Ok(Established {
+        stream,
+        session,
+        client,
+        server,
+    })
+}
+
+fn prepare(worker: &Worker, socket: &TcpStream) -> std::io::Result<SocketAddr> {
+    socket.set_nodelay(true)?;
+    let interval = worker.policy.listen.keepalive_interval;
+    let keepalive = TcpKeepalive::new()
+        .with_time(interval)
+        .with_interval(interval);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+    socket.local_addr()
+}
+
+/// The client: the peer, or whom a trusted peer's PROXY header names.
+async fn client_address(
+    worker: &Worker,
+    socket: &mut TcpStream,
+    peer: SocketAddr,
+) -> Result<SocketAddr, HandshakeFailure> {
+    let listen = &worker.policy.listen;
+    let trust = Trust::of(peer, &listen.trusted_proxies);
+    match (listen.proxy_protocol, trust) {
+        (ProxyProtocolIn::Off, _) | (ProxyProtocolIn::Optional, Trust::Stranger) => Ok(peer),
+        (ProxyProtocolIn::Required, Trust::Stranger) => Err(HandshakeFailure::ProxyHeader),
+        (expected, Trust::Proxy) => match read_proxy_header(socket).await {
+            Ok(client) => Ok(client.unwrap_or(peer)),
+            Err(ProxyHeaderError::Missing) if expected == ProxyProtocolIn::Optional => Ok(peer),
+            Err(ProxyHeaderError::Io(_)) => Err(HandshakeFailure::ClosedBeforeHello),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "PROXY header refused");
+                Err(HandshakeFailure::ProxyHeader)
+            }
+        },
+    }
+}
+
+async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, permit: Permit) {
+    let Established {
+        stream,
+        session,
+        client,
+        server,
+    } = established;
+    let policy = Arc::clone(&worker.policy);
+    let trust = Trust::of(peer, &policy.listen.trusted_proxies);
+    let forwarding = Forwarding::new(client, server, trust, &policy.headers);
+    let activity = Activity::new();
+    let alpn = session.alpn;
+    let telemetry = Arc::clone(&worker.telemetry);
+    let facts = ConnectionFacts {
+        telemetry,
+        client,
+        server,
+        session,
+    };
+    let mut drain = worker.drain.signal();
+    let context = Arc::new(Context {
+        worker,
+        facts: Arc::new(facts),
+        activity: Arc::clone(&activity),
+        forwarding,
+        _permit: permit,
+    });
+    let downstream = Downstream::new(stream, activity, policy.http.send_timeout);
+    if policy.protocol == Protocol::Raw {
+        return tcp::serve(&context, downstream).await;
+    }
+    match alpn {
+        Alpn::H2 => serve_http2(&context, downstream, &mut drain).await,
+        Alpn::Http1 => serve_http1(&context, downstream, &mut drain).await,
+    }
+}
+
+async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Signal) {
+    let telemetry = &context.worker.telemetry;
+    let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http1);
+    let shared = Arc::clone(context);
+    let service =
+        service_fn(move |request: Request<Incoming>| http::handle(Arc::clone(&shared), request));
+    let mut connection = context
+        .worker
+        .servers
+        .http1
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let serving = Loop::new(&context.activity, &context.worker.policy.http, drain);
+    let ended = serving.run(&mut connection).await;
+    context.count_end(&ended);
+    // An upgrade has taken the stream away; a tunnel serves it now.
+    let Some(parts) = connection.into_parts() else {
+        return;
+    };
+    let stream = parts.io.into_inner();
+    match ended {
+        Ended::Done(Ok(())) => {}
+        Ended::Done(Err(_)) => goodbye(stream, b"").await,
+        Ended::HeaderTimeout => goodbye(stream, HEADER_TIMEOUT_ANSWER).await,
+        Ended::Cut => {
+            context.worker.telemetry.metrics.drain_cut.increment();
+            goodbye(stream, b"").await;
+        }
+    }
+}
+
+async fn serve_http2(context: &Arc<Context>, stream: Downstream, drain: &mut Signal) {
+    let telemetry = &context.worker.telemetry;
+    let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
+    let shared = Arc::clone(context);
+    let service =
+        service_fn(move |request: Request<Incoming>| http::handle(Arc::clone(&shared), request));
+    let mut connection = context
+        .worker
+        .servers
+        .http2
+        .serve_connection(TokioIo::new(stream), service);
+    let serving = Loop::new(&context.activity, &context.worker.policy.http, drain);
+    let ended = serving.run(&mut connection).await;
+    context.count_end(&ended);
+    if matches!(ended, Ended::Cut) {
+        context.worker.telemetry.metrics.drain_cut.increment();
+    }
+}
+
+/// Last words, close_notify and FIN, in that order and within bounds, so that they arrive.
+async fn goodbye(mut stream: Downstream, words: &[u8]) {
+    let speak = async {
+        if !words.is_empty() {
+            stream.write_all(words).await?;
+        }
+        stream.shutdown().await
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(GOODBYE, speak).await {
+        linger(stream.into_socket()).await;
+    }
+}
+
+impl Context {
+    fn count_end(&self, ended: &Ended) {
+        let connections = &self.worker.telemetry.metrics.connections;
+        match ended {
+            Ended::Done(Ok(())) => connections.closed.increment(),
+            Ended::Done(Err(error)) => {
+                connections.failed.increment();
+                tracing::debug!(client.address = %self.facts.client, %error, "connection ended");
+            }
+            Ended::HeaderTimeout => connections.timed_out.increment(),
+            Ended::Cut => connections.failed.increment(),
+        }
+    }
+}
+
+impl<S, B> serve::Connection for http1::UpgradeableConnection<TokioIo<Downstream>, S>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+    Self: Future<Output = hyper::Result<()>> + Unpin,
+{
+    // An idle connection is simply closed, and a request may be on its way on it.
+    const LOSES_NOTHING: bool = false;
+
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}
+
+impl<S, B> serve::Connection for http2::Connection<TokioIo<Downstream>, S, Background>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+    Background: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+    Self: Future<Output = hyper::Result<()>> + Unpin,
+{
+    // GOAWAY comes in two steps (RFC 9113 section 6.8).
+    const LOSES_NOTHING: bool = true;
+
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HEADER_TIMEOUT_ANSWER;
+
+    #[test]
+    fn header_timeout_answer_declares_its_own_length() {
+        let text = std::str::from_utf8(HEADER_TIMEOUT_ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("Content-Length: {}\r\n", body.len())),
+            "{}",
+            body.len()
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! The one place where an error becomes a status, a gRPC status, a log flag and words.
+//!
+//! What a client reads is short text with the reason, and nothing about the inside beyond it.
+//! A gRPC client gets a trailers-only answer instead, because it would read any other as UNKNOWN.
+
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
+
+use super::body::{Exchange, RequestBodyFailure, ResponseBody};
+use crate::net::ConnectError;
+use crate::telemetry::record::Flag;
+use crate::upstream;
+
+/// Why the proxy ends a request itself.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Malformed or ambiguous, with the words for it.
+    BadRequest(&'static str),
+    /// CONNECT or TRACE.
+    MethodNotAllowed,
+    /// An expectation other than 100-continue.
+    ExpectationFailed,
+    /// The request's own body failed.
+    Body(RequestBodyFailure),
+    /// The application gave no answer.
+    Upstream(upstream::Error),
+    /// The application switched protocols although nobody asked, or to another one than asked for.
+    UnaskedSwitch,
+    /// The application cannot do what was asked: an upgrade over HTTP/2 without RFC 8441.
+    NoExtendedConnect,
+}
+
+/// What an answer of our own depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    version: Version,
+    is_head: bool,
+    is_grpc: bool,
+}
+
+/// gRPC status codes (grpc/doc/statuscodes.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grpc {
+    DeadlineExceeded = 4,
+    ResourceExhausted = 8,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+}
+
+struct Answer {
+    status: StatusCode,
+    grpc: Grpc,
+    flag: Flag,
+    words: &'static str,
+}
+
+impl Shape {
+    /// What an answer to `request` depends on.
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let is_grpc = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        Self {
+            version: request.version(),
+            is_head: *request.method() == Method::HEAD,
+            is_grpc,
+        }
+    }
+}
+
+/// Answers for the proxy: `refusal` becomes what the client sees and what the record says.
+pub(super) fn respond(
+    refusal: &Refusal,
+    shape: Shape,
+    mut exchange: Box<Exchange>,
+) -> Response<ResponseBody> {
+    let answer = Answer::to(refusal);
+    tracing::debug!(flag = answer.flag, reason = ?refusal, "request refused");
+    exchange.record.flag(answer.flag);
+    if shape.is_grpc {
+        exchange.record.status(StatusCode::OK);
+        return grpc(&answer, exchange);
+    }
+    exchange.record.status(answer.status);
+    let text = format!(
+        "{} {}: {}\n",
+        answer.status.as_u16(),
+        reason(answer.status),
+        answer.words
+    );
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    match answer.status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        _ => {}
+    }
+    if shape.version < Version::HTTP_2 && answer.status.is_client_error() {
+        // What follows on this connection cannot be trusted to be a request.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    *response.body_mut() = if shape.is_head {
+        ResponseBody::without_content(exchange)
+    } else {
+        ResponseBody::text(text, exchange)
+    };
+    response
+}
+
+/// A trailers-only answer (gRPC over HTTP/2, "Responses").
+fn grpc(answer: &Answer, exchange: Box<Exchange>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::without_content(exchange));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert("grpc-status", HeaderValue::from(answer.grpc as u16));
+    headers.insert("grpc-message", HeaderValue::from_static(answer.words));
+    response
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+impl Answer {
+    fn to(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::BadRequest(words) => Self::new(
+                StatusCode::BAD_REQUEST,
+                Grpc::Internal,
+                "bad_request",
+                words,
+            ),
+            Refusal::MethodNotAllowed => Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Grpc::Unimplemented,
+                "method_not_allowed",
+                "this proxy passes on neither CONNECT nor TRACE",
+            ),
+            Refusal::ExpectationFailed => Self::new(
+                StatusCode::EXPECTATION_FAILED,
+                Grpc::Unimplemented,
+                "expectation_failed",
+                "the only expectation known is 100-continue",
+            ),
+            Refusal::Body(failure) => Self::to_body(*failure),
+            Refusal::Upstream(error) => Self::to_upstream(error),
+            Refusal::UnaskedSwitch => Self::new(
+                StatusCode::BAD_GATEWAY,
+                Grpc::Unavailable,
+                "upstream_unasked_switch",
+                "the application switched protocols unasked",
+            ),
+            Refusal::NoExtendedConnect => Self::new(
+                StatusCode::BAD_GATEWAY,
+                Grpc::Unimplemented,
+                "upstream_no_extended_connect",
+                "the application does not take upgrades over HTTP/2 (RFC 8441)",
+            ),
+        }
+    }
+
+    fn to_body(failure: RequestBodyFailure) -> Self {
+        match failure {
+            RequestBodyFailure::TooLarge => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                Grpc::ResourceExhausted,
+                "request_body_too_large",
+                "the request body is over --max-body-size",
+            ),
+            RequestBodyFailure::Timeout => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                Grpc::DeadlineExceeded,
+                "request_body_timeout",
+                "no byte of the request body within --request-body-timeout",
+            ),
+            RequestBodyFailure::ClientGone => Self::new(
+                StatusCode::BAD_REQUEST,
+                Grpc::Internal,
+                crate::telemetry::record::CLIENT_GONE,
+                "the request body ended early",
+            ),
+        }
+    }
+
+    fn to_upstream(error: &upstream::Error) -> Self {
+        use upstream::Error;
+        let (status, grpc, flag, words) = match error {
+            Error::Connect(error) => return Self::to_connect(error),
+            Error::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Grpc::Unavailable,
+                "upstream_busy",
+                "as many requests as --max-upstream-connections allows are with the application",
+            ),
+            Error::ResponseTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                Grpc::DeadlineExceeded,
+                "upstream_response_timeout",
+                "the application did not answer within --upstream-response-timeout",
+            ),
+            Error::Closed(_) | Error::Io(_) => (
+                StatusCode::BAD_GATEWAY,
+                Grpc::Unavailable,
+                "upstream_closed",
+                "the application closed the connection instead of answering",
+            ),
+            Error::Garbage(_) => (
+                StatusCode::BAD_GATEWAY,
+                Grpc::Unavailable,
+                "upstream_garbage",
+                "the application's answer is not valid HTTP",
+            ),
+            Error::TooLarge => (
+                StatusCode::BAD_GATEWAY,
+                Grpc::Unavailable,
+                "upstream_headers_too_large",
+                "the application's headers are over --max-header-size or --max-headers",
+            ),
+            Error::RequestBody(_) => return Self::to_body(RequestBodyFailure::ClientGone),
+        };
+        Self::new(status, grpc, flag, words)
+    }
+
+    fn to_connect(error: &ConnectError) -> Self {
+        let (flag, words) = match error {
+            ConnectError::Refused(_) => (
+                "upstream_refused",
+                "the application is not listening (yet); try again",
+            ),
+            ConnectError::Timeout => (
+                "upstream_connect_timeout",
+                "the application accepts no connection; try again",
+            ),
+            ConnectError::Exhausted(_) => (
+                "upstream_no_ports",
+                "no local port or descriptor is left; try again",
+            ),
+            ConnectError::Failed(_) => (
+                "upstream_connect_failed",
+                "the application cannot be reached; try again",
+            ),
+        };
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Grpc::Unavailable,
+            flag,
+            words,
+        )
+    }
+
+    fn new(status: StatusCode, grpc: Grpc, flag: Flag, words: &'static str) -> Self {
+        Self {
+            status,
+            grpc,
+            flag,
+            words,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn refused_reset_timeout_and_client_gone_are_told_apart() {
+        let refused = ConnectError::Refused(io::ErrorKind::ConnectionRefused.into());
+        let cases = [
+            (
+                Refusal::Upstream(upstream::Error::Connect(refused)),
+                503,
+                "upstream_refused",
+            ),
+            (
+                Refusal::Upstream(upstream::Error::Closed("reset".into())),
+                502,
+                "upstream_closed",
+            ),
+            (
+                Refusal::Upstream(upstream::Error::ResponseTimeout),
+                504,
+                "upstream_response_timeout",
+            ),
+            (
+                Refusal::Upstream(upstream::Error::Busy),
+                503,
+                "upstream_busy",
+            ),
+            (
+                Refusal::Body(RequestBodyFailure::ClientGone),
+                400,
+                "client_gone",
+            ),
+            (
+                Refusal::Body(RequestBodyFailure::Timeout),
+                408,
+                "request_body_timeout",
+            ),
+            (
+                Refusal::Body(RequestBodyFailure::TooLarge),
+                413,
+                "request_body_too_large",
+            ),
+            (Refusal::MethodNotAllowed, 405, "method_not_allowed"),
+            (Refusal::ExpectationFailed, 417, "expectation_failed"),
+            (Refusal::UnaskedSwitch, 502, "upstream_unasked_switch"),
+        ];
+        for (refusal, status, flag) in cases {
+            let answer = Answer::to(&refusal);
+            assert_eq!(
+                (answer.status.as_u16(), answer.flag),
+                (status, flag),
+                "{refusal:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Who the client is, told to the application: `X-Forwarded-*` and RFC 7239 `Forwarded`.
+//!
+//! A stranger's copies are removed, in every spelling an application may read them in (CGI turns
+//! `-` and `_` into one); a trusted proxy's are continued. Values that are the same for every
+//! request of a connection are made once for it.
+
+use std::net::SocketAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// What a connection says of its client.
+#[derive(Debug)]
+pub(in crate::proxy) struct Forwarding {
+    client: HeaderValue,
+    port: HeaderValue,
+    /// The element of `Forwarded`, when it is wanted.
+    element: Option<String>,
+    trust: Trust,
+}
+
+/// Whether the peer's own forwarding headers are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum Trust {
+    /// They are continued.
+    Proxy,
+    /// They are removed.
+    Stranger,
+}
+
+impl Forwarding {
+    /// What to say of `client`, who reached `server`.
+    pub(in crate::proxy) fn new(
+        client: SocketAddr,
+        server: SocketAddr,
+        trust: Trust,
+        policy: &crate::config::Headers,
+    ) -> Self {
+        let ip = client.ip().to_canonical();
+        let element = policy.forwarded.then(|| match ip.is_ipv6() {
+            // RFC 7239 section 6: an IPv6 address is quoted and in brackets.
+            true => format!("for=\"[{ip}]\";proto=https"),
+            false => format!("for={ip};proto=https"),
+        });
+        Self {
+            client: value(&ip.to_string()),
+            port: HeaderValue::from(server.port()),
+            element,
+            trust,
+        }
+    }
+}
+
+impl Trust {
+    /// Whether `peer` is one of the trusted proxies.
+    pub(in crate::proxy) fn of(peer: SocketAddr, trusted: &[ipnet::IpNet]) -> Self {
+        let ip = peer.ip().to_canonical();
+        if trusted.iter().any(|net| net.contains(&ip)) {
+            Self::Proxy
+        } else {
+            Self::Stranger
+        }
+    }
+}
+
+/// Sets the forwarding headers of a request for `host`.
+pub(in crate::proxy) fn set_forwarded(
+    headers: &mut HeaderMap,
+    forwarding: &Forwarding,
+    host: Option<&HeaderValue>,
+) {
+    remove_claims(headers, forwarding.trust);
+    let chain = match headers.get(&FOR) {
+        None => forwarding.client.clone(),
+        Some(_) => joined(headers, &FOR, forwarding.client.as_bytes()),
+    };
+    headers.insert(FOR, chain);
+    if let (None, Some(host)) = (headers.get(&HOST), host) {
+        headers.insert(HOST, host.clone());
+    }
+    headers
+        .entry(PROTO)
+        .or_insert(HeaderValue::from_static("https"));
+    headers
+        .entry(PORT)
+        .or_insert_with(|| forwarding.port.clone());
+    if let Some(element) = &forwarding.element {
+        let element = match host.and_then(|host| host.to_str().ok()) {
+            Some(host) => format!("{element};host=\"{host}\""),
+            None => element.clone(),
+        };
+        let chain = joined(headers, &header::FORWARDED, element.as_bytes());
+        headers.insert(header::FORWARDED, chain);
+    }
+}
+
+/// All lines of `name` and `last`, as one list.
+fn joined(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> HeaderValue {
+    let mut list = Vec::new();
+    for line in headers.get_all(name) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(last);
+    HeaderValue::from_bytes(&list).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// Removes what a client may not say about itself.
+fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
+    // One pass over the names; removing is the rare case.
+    if !headers.keys().any(|name| is_claim(name.as_str(), trust)) {
+        return;
+    }
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name.as_str(), trust))
+        .cloned()
+        .collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+/// Whether `name` speaks of the client's address, protocol or certificate.
+///
+/// A look-alike with `_` is removed also from a trusted proxy, which spells it with `-`.
+fn is_claim(name: &str, trust: Trust) -> bool {
+    if !matches!(
+        name.as_bytes().first(),
+        Some(b'x' | b'f' | b'c' | b's' | b't')
+    ) {
+        return false;
+    }
+    if name.contains('_') {
+        return is_claim_spelled(&name.replace('_', "-"));
+    }
+    trust == Trust::Stranger && is_claim_spelled(name)
+}
+
+fn is_claim_spelled(name: &str) -> bool {
+    const PREFIXES: [&str; 6] = [
+        "x-forwarded-",
+        "client-cert",
+        "x-client-cert",
+        "x-ssl-client-",
+        "ssl-client-",
+        "x-tls-client-",
+    ];
+    const NAMES: [&str; 5] = [
+        "forwarded",
+        "x-real-ip",
+        "true-client-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+    ];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn value(text: &str) -> HeaderValue {
+    // An address in text is always a header value.
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Headers;
+
+    fn forwarded(trust: Trust, policy: &Headers, lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let client = "[::ffff:192.0.2.7]:999".parse().unwrap();
+        let forwarding = Forwarding::new(client, ([10, 0, 0, 1], 8443).into(), trust, policy);
+        let host = HeaderValue::from_static("app.example");
+        set_forwarded(&mut headers, &forwarding, Some(&host));
+        headers
+    }
+
+    #[test]
+    fn a_strangers_claims_are_replaced_in_every_spelling() {
+        let headers = forwarded(
+            Trust::Stranger,
+            &Headers::default(),
+            &[
+                ("x-forwarded-for", "1.2.3.4"),
+                ("x_forwarded_for", "1.2.3.4"),
+                ("x-forwarded-client-cert", "By=x"),
+                ("forwarded", "for=1.2.3.4"),
+                ("x-real-ip", "1.2.3.4"),
+                ("ssl-client-verify", "SUCCESS"),
+                ("ssl_client_verify", "SUCCESS"),
+                ("client-cert", ":AAAA:"),
+                ("x-mine", "kept"),
+            ],
+        );
+        assert_eq!(headers.len(), 5, "{headers:?}");
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["x-forwarded-host"], "app.example");
+        assert_eq!(headers["x-forwarded-port"], "8443");
+    }
+
+    #[test]
+    fn a_trusted_proxys_headers_are_continued_and_look_alikes_still_go() {
+        let headers = forwarded(
+            Trust::Proxy,
+            &Headers::default(),
+            &[
+                ("x-forwarded-for", "1.2.3.4"),
+                ("x-forwarded-for", "5.6.7.8"),
+                ("x-forwarded-proto", "http"),
+                ("x_forwarded_for", "6.6.6.6"),
+            ],
+        );
+        assert_eq!(headers["x-forwarded-for"], "1.2.3.4, 5.6.7.8, 192.0.2.7");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert!(!headers.contains_key("x_forwarded_for"));
+    }
+
+    #[test]
+    fn forwarded_is_written_when_asked_for() {
+        let policy = Headers {
+            forwarded: true,
+            ..Headers::default()
+        };
+        let headers = forwarded(Trust::Proxy, &policy, &[("forwarded", "for=1.2.3.4")]);
+        assert_eq!(
+            headers["forwarded"],
+            "for=1.2.3.4, for=192.0.2.7;proto=https;host=\"app.example\""
+        );
+    }
+
+    #[test]
+    fn trust_is_by_network_and_sees_through_mapped_addresses() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let of = |peer: &str| Trust::of(peer.parse().unwrap(), &trusted);
+        assert_eq!(of("10.1.2.3:1"), Trust::Proxy);
+        assert_eq!(of("[::ffff:10.1.2.3]:1"), Trust::Proxy);
+        assert_eq!(of("11.1.2.3:1"), Trust::Stranger);
+    }
+}

@@ -1,0 +1,196 @@
+//! Hop-by-hop headers (RFC 9110 section 7.6.1): what every `Connection` line lists, and the fixed
+//! list of those that older peers send without listing them.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Hop-by-hop whether listed or not.
+const FIXED: [HeaderName; 9] = [
+    header::CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HTTP2_SETTINGS,
+];
+
+/// What a client must not make us remove by listing it in `Connection`.
+const UNLISTABLE: [&str; 7] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "cookie",
+    "authorization",
+    "forwarded",
+    "x-real-ip",
+];
+
+/// What the `Connection` lines of a message ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum ConnectionOptions {
+    /// Nothing that must not be listed.
+    Fair,
+    /// A header that another hop relies on is listed: removing it would be an attack.
+    Abusive,
+}
+
+/// Judges the `Connection` lines of a request.
+pub(in crate::proxy) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
+    let abusive = listed(headers).any(|name| {
+        let name = name.to_ascii_lowercase();
+        UNLISTABLE.contains(&name.as_str())
+            || name.starts_with("x-forwarded-")
+            || name.contains("client-cert")
+    });
+    if abusive {
+        ConnectionOptions::Abusive
+    } else {
+        ConnectionOptions::Fair
+    }
+}
+
+/// Removes what belongs to one hop alone.
+///
+/// `TE: trailers` is put back: it says that the client takes trailers, and so do we.
+pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let takes_trailers = takes_trailers(headers);
+    if headers.contains_key(header::CONNECTION) {
+        let names: Vec<HeaderName> = listed(headers)
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+    for name in &FIXED {
+        headers.remove(name);
+    }
+    if takes_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Every option of every `Connection` line.
+fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::TE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .any(|line| {
+            line.split(',')
+                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn second_connection_header_line_is_hop_by_hop() {
+        let mut map = headers(&[
+            ("connection", "close"),
+            ("connection", "x-secret , X-Other"),
+            ("x-secret", "1"),
+            ("x-other", "2"),
+            ("x-kept", "3"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(names(&map), ["x-kept"]);
+    }
+
+    #[test]
+    fn the_fixed_list_goes_also_when_nothing_lists_it() {
+        let mut map = headers(&[
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABk"),
+            ("te", "gzip"),
+            ("proxy-authorization", "Basic eA=="),
+            ("trailer", "x-sum"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(names(&map), ["trailer"]);
+    }
+
+    #[test]
+    fn te_trailers_is_kept_whatever_stands_beside_it() {
+        let mut map = headers(&[("te", "gzip;q=0.5, Trailers"), ("connection", "TE")]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(
+            map.get(header::TE),
+            Some(&HeaderValue::from_static("trailers"))
+        );
+        assert_eq!(map.len(), 1);
+    }
+
+    #[test]
+    fn listing_what_another_hop_relies_on_is_abuse() {
+        for listed in [
+            "Host",
+            "content-length",
+            "COOKIE",
+            "close, X-Forwarded-For",
+            "Client-Cert",
+        ] {
+            let map = headers(&[("connection", "keep-alive"), ("connection", listed)]);
+            assert_eq!(
+                connection_options(&map),
+                ConnectionOptions::Abusive,
+                "{listed}"
+            );
+        }
+        for fair in ["close", "keep-alive, x-mine", "Upgrade", "TE", ""] {
+            let map = headers(&[("connection", fair)]);
+            assert_eq!(connection_options(&map), ConnectionOptions::Fair, "{fair}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_listed_survives(
+            listed in proptest::collection::vec("[a-z]{1,8}", 0..5),
+            kept in "z-[a-z]{1,8}",
+        ) {
+            let mut map = HeaderMap::new();
+            for name in &listed {
+                map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("1"));
+                map.append(header::CONNECTION, name.parse().unwrap());
+            }
+            map.append(kept.parse::<HeaderName>().unwrap(), HeaderValue::from_static("1"));
+            strip_hop_by_hop(&mut map);
+            prop_assert_eq!(names(&map), [kept.as_str()]);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One request, read top to bottom.
+//!
+//! record -> checks -> upgrade -> body -> headers to the application -> send -> relay, or headers
+//! to the client -> body that carries the record. An error at any step goes to
+//! [`error::respond`]. Dropping the future is how a client's cancellation arrives: everything
+//! below ends by `Drop`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+
+use super::body::{self, Exchange, RequestBody, ResponseBody};
+use super::connection::Context;
+use super::error::{self, Refusal, Shape};
+use super::upgrade;
+use super::{checks, headers};
+use crate::config::ProxyProtocolOut;
+use crate::drain::Stage;
+use crate::net::encode_proxy_header;
+use crate::telemetry::record::Record;
+use crate::upstream::{self, Prologue};
+
+/// Answers one request.
+pub(super) async fn handle(
+    context: Arc<Context>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let record = Record::open(&context.facts, &request);
+    let mut exchange = Some(Box::new(Exchange::new(record, &context.activity)));
+    let shape = Shape::of(&request);
+    let version = request.version();
+    let mut response = match forward(&context, request, &mut exchange).await {
+        Ok(response) => response,
+        Err(refusal) => match exchange {
+            Some(exchange) => error::respond(&refusal, shape, exchange),
+            // The exchange is given away with the answer, and then there is no refusal.
+            None => Response::new(ResponseBody::empty()),
+        },
+    };
+    finish_head(&context, version, &mut response);
+    Ok(response)
+}
+
+async fn forward(
+    context: &Arc<Context>,
+    mut request: Request<Incoming>,
+    slot: &mut Option<Box<Exchange>>,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let policy = &context.worker.policy;
+    let host = checks::request(&request)?;
+    let switch = upgrade::take(&mut request);
+    let Some(exchange) = slot.as_mut() else {
+        return Err(Refusal::UnaskedSwitch);
+    };
+    let (mut request, fate) = body::incoming(
+        request,
+        &mut exchange.record,
+        &context.activity,
+        &policy.http,
+    )
+    .map_err(Refusal::Body)?;
+    to_upstream(context, &mut request, host);
+    if let Some(switch) = &switch {
+        switch.ask(&mut request, context.worker.upstream.is_http2())?;
+    }
+    exchange.record.sent();
+    let sent = context
+        .worker
+        .upstream
+        .send(request, prologue(context))
+        .await;
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) => {
+            let failure = fate.as_ref().and_then(body::Fate::failure);
+            return Err(failure.map_or(Refusal::Upstream(error), Refusal::Body));
+        }
+    };
+    exchange.record.answered();
+    if let Some(fate) = &fate {
+        fate.answered();
+    }
+    if let Some(switch) = switch
+        && switch.is_granted(&response)
+    {
+        return switch.complete(context, response, slot);
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::UnaskedSwitch);
+    }
+    let Some(mut exchange) = slot.take() else {
+        return Err(Refusal::UnaskedSwitch);
+    };
+    exchange.record.status(response.status());
+    Ok(to_downstream(context, response, exchange))
+}
+
+/// Makes the head of `request` what the application is to see.
+fn to_upstream(context: &Context, request: &mut Request<RequestBody>, host: Option<HeaderValue>) {
+    let is_http2 = context.worker.upstream.is_http2();
+    let headers = request.headers_mut();
+    headers::strip_hop_by_hop(headers);
+    headers::set_forwarded(headers, &context.forwarding, host.as_ref());
+    headers::ensure_request_id(headers);
+    // An HTTP/1.0 client may name no host; the application, asked in HTTP/1.1, must hear one.
+    let host = host.unwrap_or_else(|| HeaderValue::from_static("localhost"));
+    if is_http2 {
+        headers.remove(header::HOST);
+        set_target(request, Some(&host));
+        *request.version_mut() = Version::HTTP_2;
+    } else {
+        headers::join_cookies(headers);
+        if headers.contains_key(header::TE) {
+            // RFC 9110 section 10.1.4: TE is for this hop, and has to say so.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
+        headers.insert(header::HOST, host);
+        set_target(request, None);
+        *request.version_mut() = Version::HTTP_11;
+    }
+}
+
+/// The request's target: the path alone, byte for byte, or with `authority` for HTTP/2.
+fn set_target(request: &mut Request<RequestBody>, authority: Option<&HeaderValue>) {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = authority.map(|_| http::uri::Scheme::HTTP);
+    parts.authority = authority.and_then(|host| host.as_bytes().try_into().ok());
+    if parts.authority.is_none() {
+        parts.scheme = None;
+    }
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+}
+
+fn to_downstream(
+    context: &Context,
+    response: Response<upstream::Body<RequestBody>>,
+    exchange: Box<Exchange>,
+) -> Response<ResponseBody> {
+    let idle = context.worker.policy.http.stream_idle_timeout;
+    let mut response = response.map(|body| ResponseBody::upstream(body, exchange, idle));
+    let headers = response.headers_mut();
+    headers::strip_hop_by_hop(headers);
+    headers.remove(header::TE);
+    response
+}
+
+/// What every answer gets, the application's and our own.
+fn finish_head(context: &Context, version: Version, response: &mut Response<ResponseBody>) {
+    // hyper writes the client's own version.
+    *response.version_mut() = Version::HTTP_11;
+    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers::apply_policy(headers, &context.worker.policy.headers);
+    if version < Version::HTTP_2 && !is_switch && context.worker.drain.stage() != Stage::Running {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The PROXY header for the application, when it wants one.
+pub(super) fn prologue(context: &Context) -> Prologue {
+    match context.worker.policy.proxy_protocol_out {
+        ProxyProtocolOut::Off => None,
+        version => Some(encode_proxy_header(
+            version,
+            context.facts.client,
+            context.facts.server,
+        )),
+    }
+}

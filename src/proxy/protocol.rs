@@ -1,0 +1,60 @@
+//! Both hyper servers with every limit and timeout of the contract, in one place.
+//!
+//! hyper's own header timeout is not used: it starts when the connection becomes idle, and the
+//! contract's starts with the first byte of a request (see [`super::activity`]).
+
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioTimer;
+
+use super::Policy;
+use crate::drain::Background;
+
+/// Streams a client may have open at once (RFC 9113 section 5.1.2 recommends at least 100).
+const MAX_STREAMS: u32 = 128;
+/// Receive window of one stream.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Receive window of a connection: with the streams' limit this bounds what a client can make us
+/// hold.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Answer bytes buffered per stream before the application is held back.
+const SEND_BUFFER: usize = 256 * 1024;
+/// Streams a client may reset before they were accepted (rapid reset, CVE-2023-44487).
+const PENDING_RESETS: usize = 20;
+/// Without an answer to a PING for this long the peer is dead.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Both servers, configured alike.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    pub(super) http1: http1::Builder,
+    pub(super) http2: http2::Builder<Background>,
+}
+
+/// The servers that `policy` wants.
+pub fn servers(policy: &Policy) -> Servers {
+    let limits = &policy.http;
+    let mut http1 = http1::Builder::new();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        // Half-close is decided by the stream, which can tell it from a client that has gone.
+        .half_close(false)
+        .max_headers(usize::from(limits.max_headers))
+        .max_header_size(limits.max_header_size as usize)
+        .max_buf_size((limits.max_header_size as usize).max(64 * 1024));
+    let mut http2 = http2::Builder::new(Background);
+    http2
+        .timer(TokioTimer::new())
+        .max_header_list_size(limits.max_header_size)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .keep_alive_interval(policy.listen.keepalive_interval)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .enable_connect_protocol();
+    Servers { http1, http2 }
+}

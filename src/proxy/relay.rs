@@ -1,0 +1,133 @@
+//! Bytes both ways: upgraded connections and raw sessions.
+//!
+//! Half-close passes through; the end is when both directions have ended, when the drain is out of
+//! time, or when nothing has moved for `--stream-idle-timeout`. A drain that still has time lets a
+//! tunnel live: ending it would lose what is on its way.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::Context;
+use crate::telemetry::record::Record;
+use crate::upstream::Tunnel;
+
+/// One TLS record: what a read can give and a write can take at once.
+const BUFFER: usize = 16 * 1024;
+
+/// Joins the two sides of a granted switch.
+pub(super) async fn upgraded(
+    context: &Context,
+    client: Upgraded,
+    application: Tunnel,
+    record: Record,
+) {
+    relay(context, TokioIo::new(client), application, record).await;
+}
+
+/// Copies both ways until the end, and tells `record` what it came to.
+pub(super) async fn relay<A, B>(context: &Context, client: A, application: B, mut record: Record)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let received = record.count_received();
+    let sent = Arc::new(AtomicU64::new(0));
+    let mut client = Counted {
+        inner: client,
+        read: Arc::clone(&received),
+    };
+    let mut application = Counted {
+        inner: application,
+        read: Arc::clone(&sent),
+    };
+    let mut drain = context.worker.drain.signal();
+    let idle = context.worker.policy.http.stream_idle_timeout;
+    let copied = tokio::select! {
+        biased;
+        copied = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut application, BUFFER, BUFFER) => Some(copied),
+        () = drain.forced() => {
+            record.flag("drain_cut");
+            context.worker.telemetry.metrics.drain_cut.increment();
+            None
+        }
+        () = idle_for(idle, &received, &sent) => {
+            record.flag("stream_idle_timeout");
+            None
+        }
+    };
+    record.body_bytes(usize::try_from(sent.load(Relaxed)).unwrap_or(usize::MAX));
+    match copied {
+        Some(Ok(_)) => record.complete(),
+        Some(Err(error)) => {
+            // Tunnels rarely end any other way; which side broke off is not known here.
+            tracing::debug!(%error, "tunnel broke off");
+            record.flag("tunnel_broken");
+        }
+        None => {
+            // Goodbye in the protocol of the layer below, if the client takes it.
+            let goodbye = tokio::io::AsyncWriteExt::shutdown(&mut client);
+            let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+        }
+    }
+}
+
+/// Returns when neither counter has moved for `limit`; never without a limit.
+async fn idle_for(limit: Option<Duration>, received: &AtomicU64, sent: &AtomicU64) {
+    let Some(limit) = limit else {
+        return std::future::pending().await;
+    };
+    let mut seen = None;
+    loop {
+        let now = (received.load(Relaxed), sent.load(Relaxed));
+        if seen == Some(now) {
+            return;
+        }
+        seen = Some(now);
+        tokio::time::sleep(limit).await;
+    }
+}
+
+struct Counted<S> {
+    inner: S,
+    read: Arc<AtomicU64>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        self.read
+            .fetch_add((buffer.filled().len() - before) as u64, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

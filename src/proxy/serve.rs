@@ -1,0 +1,177 @@
+//! The one serve loop, for both protocols: until done, drained, timed out or cut.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::activity::{Activity, Watch};
+use crate::config;
+use crate::drain::{Signal, Stage};
+
+/// A connection that has not had its first request gets this long when listeners have closed: its
+/// client was let in and its request is on the way (hyper would close it at once).
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// A cut connection has this long to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A hyper connection of either protocol.
+pub(super) trait Connection: Future<Output = hyper::Result<()>> + Unpin {
+    /// Finishes what is in flight and accepts nothing more.
+    fn graceful_shutdown(self: Pin<&mut Self>);
+
+    /// Whether this protocol can ask its client to leave while requests may be on their way.
+    const LOSES_NOTHING: bool;
+}
+
+/// How serving ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// By the protocol's own rules.
+    Done(hyper::Result<()>),
+    /// A head did not arrive within `--request-header-timeout`.
+    HeaderTimeout,
+    /// The drain, or a client that took no data, left no time.
+    Cut,
+}
+
+/// What the loop needs beside the connection.
+pub(super) struct Loop<'a> {
+    pub(super) activity: &'a Activity,
+    pub(super) limits: &'a config::Http,
+    pub(super) drain: &'a mut Signal,
+    timer: Pin<Box<Sleep>>,
+    graceful: Graceful,
+}
+
+/// How far the graceful end has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Graceful {
+    Open,
+    /// To be asked for at the latest then.
+    Due(Instant),
+    Asked,
+    /// Cut, and over then.
+    Cut(Instant),
+}
+
+impl<'a> Loop<'a> {
+    pub(super) fn new(
+        activity: &'a Activity,
+        limits: &'a config::Http,
+        drain: &'a mut Signal,
+    ) -> Self {
+        let first = limits.idle_timeout.min(limits.send_timeout);
+        let timer = Box::pin(tokio::time::sleep(first));
+        Self {
+            activity,
+            limits,
+            drain,
+            timer,
+            graceful: Graceful::Open,
+        }
+    }
+
+    /// Serves `connection` to its end.
+    pub(super) async fn run<C: Connection>(mut self, connection: &mut C) -> Ended {
+        match self.drain.stage() {
+            Stage::Running => {}
+            stage => self.stage(stage, connection),
+        }
+        std::future::poll_fn(|cx| self.poll(cx, connection)).await
+    }
+
+    fn poll<C: Connection>(&mut self, cx: &mut Context<'_>, connection: &mut C) -> Poll<Ended> {
+        loop {
+            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(match self.graceful {
+                    Graceful::Cut(_) => Ended::Cut,
+                    _ => Ended::Done(result),
+                });
+            }
+            if let Poll::Ready(stage) = self.drain.poll_changed(cx) {
+                self.stage(stage, connection);
+                continue;
+            }
+            let deadline = self.deadline();
+            if deadline < self.timer.deadline() {
+                self.timer.as_mut().reset(deadline);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if let Some(ended) = self.fired(connection) {
+                return Poll::Ready(ended);
+            }
+        }
+    }
+
+    fn stage<C: Connection>(&mut self, stage: Stage, connection: &mut C) {
+        match stage {
+            Stage::Running => {}
+            Stage::Leaving if C::LOSES_NOTHING && self.activity.has_served() => {
+                self.graceful(connection);
+            }
+            Stage::Leaving => {}
+            Stage::Graceful if self.graceful != Graceful::Open => {}
+            Stage::Graceful if self.activity.has_served() => self.graceful(connection),
+            Stage::Graceful => self.graceful = Graceful::Due(Instant::now() + FIRST_REQUEST),
+            Stage::Forced => self.cut(),
+        }
+    }
+
+    fn graceful<C: Connection>(&mut self, connection: &mut C) {
+        self.graceful = Graceful::Asked;
+        Pin::new(connection).graceful_shutdown();
+    }
+
+    fn cut(&mut self) {
+        self.activity.cut();
+        self.graceful = Graceful::Cut(Instant::now() + GOODBYE);
+    }
+
+    /// When something has to be looked at again, given how things stand.
+    fn deadline(&self) -> Instant {
+        if let Graceful::Cut(at) | Graceful::Due(at) = self.graceful {
+            return at;
+        }
+        match self.activity.watch() {
+            Watch::Head(since) => since + self.limits.request_header_timeout,
+            Watch::Idle(since) => since + self.limits.idle_timeout,
+            Watch::Sending | Watch::Busy => self.timer.deadline(),
+        }
+    }
+
+    /// The timer fired: what is due is done, else it is armed anew.
+    fn fired<C: Connection>(&mut self, connection: &mut C) -> Option<Ended> {
+        let now = Instant::now();
+        match self.graceful {
+            Graceful::Cut(_) => return Some(Ended::Cut),
+            Graceful::Due(_) => self.graceful(connection),
+            Graceful::Open | Graceful::Asked => match self.activity.watch() {
+                Watch::Head(since) if since + self.limits.request_header_timeout <= now => {
+                    return Some(Ended::HeaderTimeout);
+                }
+                Watch::Idle(since) if since + self.limits.idle_timeout <= now => {
+                    if self.graceful == Graceful::Asked {
+                        self.cut();
+                    } else {
+                        self.graceful(connection);
+                    }
+                }
+                Watch::Sending if !self.activity.take_written() => self.cut(),
+                _ => {}
+            },
+        }
+        // Never later than any clock that may have started meanwhile could fire.
+        let latest = now + self.limits.idle_timeout.min(self.limits.send_timeout);
+        let next = match self.deadline() {
+            at if at > now => at.min(latest),
+            _ => latest,
+        };
+        self.timer.as_mut().reset(next);
+        None
+    }
+}

@@ -1,0 +1,31 @@
+//! `tcp://`: bytes, not HTTP. One session is one record.
+
+use std::sync::Arc;
+
+use super::connection::Context;
+use super::downstream::Downstream;
+use super::{http, relay};
+use crate::telemetry::metrics::Gauge;
+use crate::telemetry::record::Record;
+
+/// Joins the client with a connection of its own to the application.
+pub(super) async fn serve(context: &Arc<Context>, stream: Downstream) {
+    let _gauge = Gauge::enter(Arc::clone(&context.worker.telemetry), |t| {
+        &t.metrics.connections.raw
+    });
+    let mut record = Record::open_raw(&context.facts);
+    record.sent();
+    match context.worker.upstream.open(http::prologue(context)).await {
+        Ok(application) => {
+            record.answered();
+            relay::relay(context, stream, application, record).await;
+        }
+        Err(error) => {
+            tracing::debug!(%error, "no application for a raw session");
+            record.flag("upstream_not_reached");
+            let mut stream = stream;
+            // Nothing to tell a client whose protocol is unknown, except goodbye.
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The application's side: `send(request) -> response`. Knows nothing of the client's side.
+//!
+//! One [`Upstream`] per worker, nothing shared between workers. HTTP/1.1 connections are pooled
+//! last in, first out and driven by the request that uses them, inside its own task; HTTP/2
+//! connections are shared and have a task of their own. The retry rule is here and nowhere else:
+//! once, when the request provably never arrived or is idempotent and had no body to lose.
+
+mod body;
+mod error;
+mod http1;
+mod http2;
+mod outage;
+mod pool;
+mod tunnel;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use body::Body;
+pub use error::{BoxError, Error};
+pub use tunnel::{Tunnel, upgraded};
+
+use crate::config;
+use crate::net::{Connector, Stream};
+use crate::telemetry::record::Telemetry;
+use outage::Outage;
+
+/// What a request to the application may have as its body; the default is an empty one.
+pub trait RequestBody:
+    http_body::Body<Data = Bytes, Error = BoxError> + Default + Send + Unpin + 'static
+{
+}
+
+impl<B> RequestBody for B where
+    B: http_body::Body<Data = Bytes, Error = BoxError> + Default + Send + Unpin + 'static
+{
+}
+
+/// Bytes that open a connection before its first request (a PROXY header).
+///
+/// A connection with a prologue speaks for one client and is never reused for another.
+pub type Prologue = Option<Vec<u8>>;
+
+/// One worker's way to the application.
+#[derive(Debug)]
+pub struct Upstream<B: RequestBody> {
+    shared: Arc<Shared<B>>,
+    http2: http2::Connections<B>,
+    protocol: config::Protocol,
+}
+
+#[derive(Debug)]
+struct Shared<B: RequestBody> {
+    connector: Connector,
+    outage: Outage,
+    pool: pool::Pool<http1::Connection<B>>,
+    permits: Arc<Semaphore>,
+    limits: Limits,
+    connect_timeout: Duration,
+    response_timeout: Option<Duration>,
+    idle_timeout: Duration,
+    telemetry: Arc<Telemetry>,
+}
+
+/// What an answer's head may be, and how HTTP/2 connections are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a header section.
+    pub header_size: u32,
+    /// Fields of a header section.
+    pub headers: u16,
+    /// HTTP/2 PING interval.
+    pub keepalive: Duration,
+}
+
+impl<B: RequestBody> Upstream<B> {
+    /// The way to `section`'s application for one of `workers` workers.
+    pub fn new(
+        section: &config::Upstream,
+        limits: Limits,
+        workers: usize,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        let share = section.max_connections.get().div_ceil(workers.max(1));
+        let connector = Connector::new(
+            section.target.address.clone(),
+            section.connect_timeout,
+            section.keepalive_interval,
+        );
+        let shared = Arc::new(Shared {
+            connector,
+            outage: Outage::new(section.connect_timeout),
+            pool: pool::Pool::default(),
+            permits: Arc::new(Semaphore::new(share)),
+            limits,
+            connect_timeout: section.connect_timeout,
+            response_timeout: section.response_timeout,
+            idle_timeout: section.idle_timeout,
+            telemetry,
+        });
+        Self {
+            http2: http2::Connections::default(),
+            protocol: section.target.protocol,
+            shared,
+        }
+    }
+
+    /// Sends `request`, and once more if the rule allows it.
+    ///
+    /// # Errors
+    /// Why there is no answer, kinds kept apart.
+    pub async fn send(
+        &self,
+        request: Request<B>,
+        prologue: Prologue,
+    ) -> Result<Response<Body<B>>, Error> {
+        let sending = self.send_by_protocol(request, prologue);
+        match self.shared.response_timeout {
+            None => sending.await,
+            Some(limit) => tokio::time::timeout(limit, sending)
+                .await
+                .unwrap_or(Err(Error::ResponseTimeout)),
+        }
+    }
+
+    async fn send_by_protocol(
+        &self,
+        request: Request<B>,
+        prologue: Prologue,
+    ) -> Result<Response<Body<B>>, Error> {
+        match self.protocol {
+            config::Protocol::H2c => self.http2.send(&self.shared, request, prologue).await,
+            config::Protocol::Http1 | config::Protocol::Raw => {
+                http1::send(&self.shared, request, prologue).await
+            }
+        }
+    }
+
+    /// A connection for raw bytes.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn open(&self, prologue: Prologue) -> Result<Stream, Error> {
+        self.shared.connect(prologue).await
+    }
+
+    /// Whether HTTP/2 is spoken to the application.
+    pub fn is_http2(&self) -> bool {
+        self.protocol == config::Protocol::H2c
+    }
+
+    /// Closes pooled connections that have been idle too long.
+    pub fn sweep(&self) {
+        self.shared.pool.sweep();
+    }
+}
+
+impl<B: RequestBody> Shared<B> {
+    /// Opens a connection; while an outage is new, waits for the application to come back.
+    async fn connect(&self, prologue: Prologue) -> Result<Stream, Error> {
+        let metrics = &self.telemetry.metrics.upstream;
+        loop {
+            match self.connector.connect().await {
+                Ok(mut stream) => {
+                    self.outage.over();
+                    metrics.opened.increment();
+                    if let Some(prologue) = prologue {
+                        stream.write_all(&prologue).await.map_err(Error::Io)?;
+                    }
+                    return Ok(stream);
+                }
+                Err(error) => {
+                    metrics.failed.increment();
+                    match self.outage.pause() {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        None => return Err(Error::Connect(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leave to have one more request at the application.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let wait = Arc::clone(&self.permits).acquire_owned();
+        match tokio::time::timeout(self.connect_timeout, wait).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Error::Busy),
+        }
+    }
+}
+
+/// RFC 9110 section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    )
+}
+
+/// The parts of `request` for sending it again, when the rule allows that.
+fn spare<B: RequestBody>(request: &Request<B>) -> Option<Request<B>> {
+    if !is_idempotent(request.method()) || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut spare = Request::new(B::default());
+    *spare.method_mut() = request.method().clone();
+    *spare.uri_mut() = request.uri().clone();
+    *spare.version_mut() = request.version();
+    *spare.headers_mut() = request.headers().clone();
+    Some(spare)
+}
+
+fn io(stream: Stream) -> TokioIo<Stream> {
+    TokioIo::new(stream)
+}

@@ -1,0 +1,250 @@
+//! HTTP/1.1 to the application.
+//!
+//! A connection has no task of its own: whoever awaits an answer or reads its body drives it, so
+//! a request costs no switch between tasks, and dropping the request closes the connection, which
+//! is how cancellation reaches the application at once.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::body::{Body, Driven};
+use super::{Error, Prologue, RequestBody, Shared, io, is_idempotent, spare};
+use crate::net::{Look, Stream};
+
+/// One connection, driven by whoever uses it.
+#[derive(Debug)]
+pub(super) struct Connection<B: RequestBody> {
+    sender: http1::SendRequest<B>,
+    driver: http1::Connection<TokioIo<Stream>, B>,
+    look: Look,
+    is_done: bool,
+}
+
+/// A failed exchange, with the request when it provably never left.
+struct Failed<B> {
+    error: hyper::Error,
+    request: Option<Request<B>>,
+}
+
+/// Sends `request` on a pooled connection or a fresh one.
+pub(super) async fn send<B: RequestBody>(
+    shared: &Arc<Shared<B>>,
+    mut request: Request<B>,
+    prologue: Prologue,
+) -> Result<Response<Body<B>>, Error> {
+    let permit = shared.permit().await?;
+    while prologue.is_none() {
+        let Some(connection) = reuse(shared, &request).await else {
+            break;
+        };
+        let again = spare(&request);
+        match connection.exchange(request).await {
+            Ok((response, connection)) => {
+                return Ok(deliver(
+                    shared,
+                    response,
+                    connection,
+                    permit,
+                    Reuse::Allowed,
+                ));
+            }
+            Err(Failed {
+                request: Some(unsent),
+                ..
+            }) => request = unsent,
+            Err(Failed {
+                error,
+                request: None,
+            }) => match again {
+                // The keep-alive race: closed under the request, before a byte of an answer.
+                Some(again) if !error.is_parse() && !error.is_user() => {
+                    shared.telemetry.metrics.upstream.retries.increment();
+                    request = again;
+                    break;
+                }
+                _ => return Err(error.into()),
+            },
+        }
+    }
+    let reuse = if prologue.is_none() {
+        Reuse::Allowed
+    } else {
+        Reuse::Never
+    };
+    let connection = Connection::open(shared, prologue).await?;
+    match connection.exchange(request).await {
+        Ok((response, connection)) => Ok(deliver(shared, response, connection, permit, reuse)),
+        Err(failed) => Err(failed.error.into()),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Allowed,
+    Never,
+}
+
+/// A pooled connection that still looks alive.
+async fn reuse<B: RequestBody>(shared: &Shared<B>, request: &Request<B>) -> Option<Connection<B>> {
+    loop {
+        let mut connection = shared.pool.take()?;
+        // What can be sent again needs no system call to be sure.
+        if !is_idempotent(request.method()) || !request.body().is_end_stream() {
+            connection.look.request();
+        }
+        let alive = std::future::poll_fn(|cx| {
+            connection.poll_drive(cx);
+            Poll::Ready(!connection.is_done && connection.sender.is_ready())
+        });
+        if alive.await {
+            return Some(connection);
+        }
+    }
+}
+
+fn deliver<B: RequestBody>(
+    shared: &Arc<Shared<B>>,
+    response: Response<Incoming>,
+    connection: Connection<B>,
+    permit: OwnedSemaphorePermit,
+    reuse: Reuse,
+) -> Response<Body<B>> {
+    let keep = match reuse {
+        Reuse::Allowed => keep_for(response.headers(), shared.idle_timeout),
+        Reuse::Never => Duration::ZERO,
+    };
+    let driven = Driven::new(connection, Arc::clone(shared), permit, keep);
+    response.map(|incoming| Body::http1(incoming, driven))
+}
+
+/// How long an idle connection may be used again: our limit, or what the application announces
+/// less a second, because its clock started when the answer left it.
+fn keep_for(headers: &HeaderMap, limit: Duration) -> Duration {
+    let announced = headers.get("keep-alive").and_then(|value| {
+        let value = value.to_str().ok()?;
+        let timeout = value.split(',').find_map(|part| {
+            let (name, seconds) = part.split_once('=')?;
+            name.trim()
+                .eq_ignore_ascii_case("timeout")
+                .then_some(seconds)
+        })?;
+        timeout.trim().parse().ok().map(Duration::from_secs)
+    });
+    announced.map_or(limit, |announced| {
+        limit.min(
+            announced
+                .saturating_sub(Duration::from_secs(1))
+                .max(announced / 2),
+        )
+    })
+}
+
+impl<B: RequestBody> Connection<B> {
+    async fn open(shared: &Shared<B>, prologue: Prologue) -> Result<Self, Error> {
+        let stream = shared.connect(prologue).await?;
+        let look = stream.look();
+        let (sender, driver) = http1::Builder::new()
+            .max_headers(usize::from(shared.limits.headers))
+            .max_header_size(shared.limits.header_size as usize)
+            .max_buf_size(buffer_size(shared.limits.header_size))
+            .handshake(io(stream))
+            .await?;
+        Ok(Self {
+            sender,
+            driver,
+            look,
+            is_done: false,
+        })
+    }
+
+    async fn exchange(
+        mut self,
+        request: Request<B>,
+    ) -> Result<(Response<Incoming>, Self), Failed<B>> {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        let result = std::future::poll_fn(|cx| {
+            if !self.is_done && Pin::new(&mut self.driver).poll(cx).is_ready() {
+                self.is_done = true;
+            }
+            answer.as_mut().poll(cx)
+        })
+        .await;
+        match result {
+            Ok(response) => Ok((response, self)),
+            Err(mut failed) => {
+                let request = failed.take_message();
+                Err(Failed {
+                    error: failed.into_error(),
+                    request,
+                })
+            }
+        }
+    }
+
+    /// Lets the connection read and write what it can.
+    pub(super) fn poll_drive(&mut self, cx: &mut Context<'_>) {
+        if !self.is_done && Pin::new(&mut self.driver).poll(cx).is_ready() {
+            // An error is also with whoever awaits the answer or its body.
+            self.is_done = true;
+        }
+    }
+
+    /// The socket behind a granted switch, and what had been read beyond it.
+    pub(super) fn into_raw(self) -> (Stream, Bytes) {
+        let parts = self.driver.into_parts();
+        (parts.io.into_inner(), parts.read_buf)
+    }
+
+    /// Whether hyper has let go of the socket.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// Whether the next request could be sent on it.
+    pub(super) fn is_reusable(&self) -> bool {
+        !self.is_done && self.sender.is_ready()
+    }
+}
+
+/// hyper's buffer holds a whole head and is at least 8 KiB; body reads larger than the L2 cache
+/// are what makes large copies slow, so it gets no more than it needs.
+fn buffer_size(header_size: u32) -> usize {
+    (header_size as usize).max(64 * 1024)
+}
+
+/// When an idle connection has to be gone.
+pub(super) fn until(keep: Duration) -> Instant {
+    Instant::now() + keep
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_applications_keep_alive_shortens_the_idle_limit_and_never_lengthens_it() {
+        let limit = Duration::from_secs(4);
+        let with = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("keep-alive", value.parse().unwrap());
+            keep_for(&headers, limit)
+        };
+        assert_eq!(keep_for(&HeaderMap::new(), limit), limit);
+        assert_eq!(with("timeout=5"), Duration::from_secs(4));
+        assert_eq!(with("timeout=3, max=100"), Duration::from_secs(2));
+        assert_eq!(with("max=100, Timeout=1"), Duration::from_millis(500));
+        assert_eq!(with("timeout=0"), Duration::ZERO);
+        assert_eq!(with("timeout=600"), limit);
+        assert_eq!(with("timeout=soon"), limit);
+    }
+}

@@ -1,0 +1,90 @@
+//! The raw bytes behind a switch that the application granted.
+//!
+//! Over HTTP/1.1 that is the socket itself, with what hyper had read beyond the 101 in front; over
+//! HTTP/2 it is one stream of a shared connection.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes};
+use http::{Response, Version};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Body, RequestBody};
+use crate::net::Stream;
+
+/// The raw bytes behind a switch.
+#[derive(Debug)]
+pub enum Tunnel {
+    /// The socket, behind bytes that were read already.
+    Http1(Stream, Bytes),
+    /// One HTTP/2 stream.
+    Http2(TokioIo<Upgraded>),
+}
+
+/// Takes over what is behind `response`, which granted a switch.
+///
+/// # Errors
+/// When the connection ends before the switch is done.
+pub async fn upgraded<B: RequestBody>(mut response: Response<Body<B>>) -> io::Result<Tunnel> {
+    if response.version() == Version::HTTP_2 {
+        let upgraded = hyper::upgrade::on(response)
+            .await
+            .map_err(io::Error::other)?;
+        return Ok(Tunnel::Http2(TokioIo::new(upgraded)));
+    }
+    let raw = std::future::poll_fn(|cx| response.body_mut().poll_raw(cx)).await;
+    match raw {
+        Some((stream, read)) => Ok(Tunnel::Http1(stream, read)),
+        None => Err(io::ErrorKind::NotConnected.into()),
+    }
+}
+
+impl AsyncRead for Tunnel {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Http1(_, read) if !read.is_empty() => {
+                let n = read.len().min(buffer.remaining());
+                buffer.put_slice(&read[..n]);
+                read.advance(n);
+                Poll::Ready(Ok(()))
+            }
+            Self::Http1(stream, _) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Http2(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Http1(stream, _) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Http2(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Http1(stream, _) => Pin::new(stream).poll_flush(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Http1(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
