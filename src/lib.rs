@@ -1,0 +1,21 @@
+//! `tls-sidecar`: terminates TLS beside an application and passes plain HTTP to it.
+//!
+//! Rooms from the ground up: [`config`] and [`live`] are pure data; [`tls`], [`net`], [`limits`],
+//! [`telemetry`] and [`drain`] know one thing each; [`upstream`] is the application's side and
+//! [`proxy`] the client's; [`runtime`], [`reload`] and [`signal`] keep it going; [`app`] wires
+//! everything; [`cli`] is the command line. A room uses those below it, never above.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod drain;
+pub mod limits;
+pub mod live;
+pub mod net;
+pub mod proxy;
+pub mod reload;
+pub mod runtime;
+pub mod signal;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;
