@@ -1,0 +1,18 @@
+//! The facts that `tls-sidecar` is held to, one file a topic, in one binary.
+//!
+//! A test is named as the fact it checks; an ID in its comment (`LIFE-01`) is the fault it stands
+//! for. Nothing sleeps for a fixed time: a test waits for what it needs to see.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking, and owns its tasks and threads"
+)]
+
+mod house;
+mod life;
+mod support;

@@ -1,0 +1,240 @@
+//! Certificate authorities and the leaves they sign, made anew for each test.
+
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, SignatureAlgorithm,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A certificate authority.
+pub(crate) struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: rcgen::Certificate,
+    /// Certificates between a leaf of this authority and its root, PEM.
+    between: String,
+}
+
+/// A certificate chain (leaf first) and its private key.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    /// The chain, PEM.
+    pub(crate) cert_pem: String,
+    /// The key, PKCS#8 PEM.
+    pub(crate) key_pem: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: Vec<u8>,
+}
+
+/// What a leaf says; [`Leaf::server`] and [`Leaf::client`] are valid from yesterday for 30 days.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    names: Vec<String>,
+    not_before: SystemTime,
+    not_after: SystemTime,
+    algorithm: &'static SignatureAlgorithm,
+    usage: ExtendedKeyUsagePurpose,
+    serial: Option<u64>,
+}
+
+impl Ca {
+    /// A root authority.
+    pub(crate) fn new() -> Self {
+        Self::named("tls-sidecar test root")
+    }
+
+    /// A root authority with this common name.
+    pub(crate) fn named(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = authority(name);
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+            between: String::new(),
+        }
+    }
+
+    /// An authority signed by this one; its leaves carry the chain up to, not including, the root.
+    pub(crate) fn intermediate(&self, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = authority(name);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            between: certificate.pem() + &self.between,
+            certificate,
+        }
+    }
+
+    /// A server certificate for `names` (DNS names and IP addresses) with a P-256 key.
+    pub(crate) fn leaf(&self, names: &[&str]) -> Pair {
+        self.sign(Leaf::server(names))
+    }
+
+    /// The certificate that `leaf` asks for.
+    pub(crate) fn sign(&self, leaf: Leaf) -> Pair {
+        let key = KeyPair::generate_for(leaf.algorithm).unwrap();
+        let certificate = leaf.params().signed_by(&key, &self.issuer).unwrap();
+        Pair::new(certificate.pem() + &self.between, &key)
+    }
+
+    /// This authority's own certificate, PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// A store that trusts this authority alone.
+    pub(crate) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        roots
+    }
+
+    /// A revocation list that names `serials`, PEM.
+    pub(crate) fn revocation_list(&self, serials: &[u64]) -> String {
+        let now = SystemTime::now();
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: (now - DAY).into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        CertificateRevocationListParams {
+            this_update: (now - DAY).into(),
+            next_update: (now + DAY).into(),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        }
+        .signed_by(&self.issuer)
+        .unwrap()
+        .pem()
+        .unwrap()
+    }
+}
+
+impl Pair {
+    /// A certificate that signs itself.
+    pub(crate) fn self_signed(leaf: Leaf) -> Self {
+        let key = KeyPair::generate_for(leaf.algorithm).unwrap();
+        Self::new(leaf.params().self_signed(&key).unwrap().pem(), &key)
+    }
+
+    /// The two entries of a Kubernetes TLS Secret.
+    pub(crate) fn files(&self) -> [(&'static str, &[u8]); 2] {
+        [
+            ("tls.crt", self.cert_pem.as_bytes()),
+            ("tls.key", self.key_pem.as_bytes()),
+        ]
+    }
+
+    /// The chain, leaf first.
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.chain.clone()
+    }
+
+    /// The private key.
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.clone()).into()
+    }
+
+    /// The leaf, as a client sees it in the handshake.
+    pub(crate) fn leaf_der(&self) -> &CertificateDer<'static> {
+        &self.chain[0]
+    }
+
+    fn new(cert_pem: String, key: &KeyPair) -> Self {
+        use rustls::pki_types::pem::PemObject;
+        let chain = CertificateDer::pem_slice_iter(cert_pem.as_bytes());
+        Self {
+            chain: chain.map(Result::unwrap).collect(),
+            cert_pem,
+            key_pem: key.serialize_pem(),
+            key: key.serialize_der(),
+        }
+    }
+}
+
+impl Leaf {
+    /// A server certificate for these DNS names and IP addresses.
+    pub(crate) fn server(names: &[&str]) -> Self {
+        let now = SystemTime::now();
+        Self {
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            not_before: now - DAY,
+            not_after: now + 30 * DAY,
+            algorithm: &rcgen::PKCS_ECDSA_P256_SHA256,
+            usage: ExtendedKeyUsagePurpose::ServerAuth,
+            serial: None,
+        }
+    }
+
+    /// A client certificate for these names.
+    pub(crate) fn client(names: &[&str]) -> Self {
+        Self {
+            usage: ExtendedKeyUsagePurpose::ClientAuth,
+            ..Self::server(names)
+        }
+    }
+
+    /// Valid between these two times.
+    pub(crate) fn valid(mut self, from: SystemTime, to: SystemTime) -> Self {
+        self.not_before = from;
+        self.not_after = to;
+        self
+    }
+
+    /// Ended yesterday.
+    pub(crate) fn expired(self) -> Self {
+        let now = SystemTime::now();
+        self.valid(now - 30 * DAY, now - DAY)
+    }
+
+    /// Begins tomorrow.
+    pub(crate) fn not_yet_valid(self) -> Self {
+        let now = SystemTime::now();
+        self.valid(now + DAY, now + 30 * DAY)
+    }
+
+    /// A key of this kind, such as [`rcgen::PKCS_RSA_SHA256`] (2048 bits) or [`rcgen::PKCS_ED25519`].
+    pub(crate) fn algorithm(mut self, algorithm: &'static SignatureAlgorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// With this serial number, so that a revocation list can name it.
+    pub(crate) fn serial(mut self, serial: u64) -> Self {
+        self.serial = Some(serial);
+        self
+    }
+
+    fn params(&self) -> CertificateParams {
+        let mut params = CertificateParams::new(self.names.clone()).unwrap();
+        let common_name = self.names.first().map_or("no name", String::as_str);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
+        params.not_before = self.not_before.into();
+        params.not_after = self.not_after.into();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![self.usage.clone()];
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = self.serial.map(SerialNumber::from);
+        params
+    }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}

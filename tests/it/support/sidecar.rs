@@ -1,0 +1,280 @@
+//! The real binary as a process: its ports, its log, its signals, its exit.
+//!
+//! Methods that wait block the calling thread and panic with the whole log when patience runs out.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+use serde_json::Value;
+
+use super::certs::Ca;
+use super::clients::Client;
+use super::secret_dir::SecretDir;
+use super::wait::{PATIENCE, eventually};
+
+/// Given unless the test gives the flag itself: ports of the kernel's choice and a log a test can read.
+const BASE: [(&str, &str); 3] = [
+    ("--listen", "127.0.0.1:0"),
+    ("--log-format", "json"),
+    ("--access-log", "all"),
+];
+
+/// A running sidecar; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Sidecar {
+    process: Process,
+    address: SocketAddr,
+}
+
+/// A sidecar with the authority and the Secret mount it serves from.
+pub(crate) struct Served {
+    /// The process.
+    pub(crate) sidecar: Sidecar,
+    /// Who signed its certificate, which is for `localhost` and 127.0.0.1.
+    pub(crate) ca: Ca,
+    /// Where it reads its certificate.
+    pub(crate) secret: SecretDir,
+}
+
+/// A process that ended by itself.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// How it ended.
+    pub(crate) status: ExitStatus,
+    /// All it wrote to stdout.
+    pub(crate) stdout: String,
+    /// All it wrote to stderr.
+    pub(crate) stderr: String,
+}
+
+/// The child and all it wrote so far.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    output: Arc<Output>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Output {
+    text: Mutex<Text>,
+    grown: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Text {
+    /// One entry a line, `Null` for what is not JSON.
+    log: Vec<Value>,
+    stdout: String,
+    stderr: String,
+    stdout_ended: bool,
+}
+
+impl Served {
+    /// Starts a sidecar before the application at `upstream`, with a fresh certificate.
+    pub(crate) fn start(upstream: &str, arguments: &[&str]) -> Self {
+        let ca = Ca::new();
+        let secret = SecretDir::new(&ca.leaf(&["localhost", "127.0.0.1"]).files());
+        let own = ["--cert-dir", secret.as_str(), "--upstream", upstream];
+        let sidecar = Sidecar::start(&[&own, arguments].concat());
+        Self {
+            sidecar,
+            ca,
+            secret,
+        }
+    }
+
+    /// Where it accepts TLS.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.sidecar.address()
+    }
+
+    /// A client that trusts its certificate.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.ca)
+    }
+}
+
+impl Sidecar {
+    /// Starts `tls-sidecar` with `arguments` and waits until it listens.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let process = Process::spawn(arguments);
+        let line = process.wait_for_log("the line that says it listens", |line| {
+            line["message"] == "listening"
+        });
+        let address = line["address"].as_str().and_then(|text| text.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("no address in {line}"));
+        Self { process, address }
+    }
+
+    /// Runs `tls-sidecar` with `arguments` to its end, which must come by itself.
+    pub(crate) fn run_to_end(arguments: &[&str]) -> Ended {
+        Process::spawn(arguments).ended()
+    }
+
+    /// Where it accepts TLS: the first listener.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// The log so far, one entry a line.
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
+        self.process.output.text.lock().unwrap().log.clone()
+    }
+
+    /// Blocks until a log line, past or to come, fits; `what` names it when none does.
+    pub(crate) fn wait_for_log(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.process.wait_for_log(what, fits)
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process.child), signal).unwrap();
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.child.try_wait().unwrap().is_none()
+    }
+
+    /// Blocks until the kernel refuses connections on its port: the drain delay is over.
+    pub(crate) fn wait_until_closed(&self) {
+        eventually("the listener closed", PATIENCE, || {
+            std::net::TcpStream::connect(self.address).is_err()
+        });
+    }
+
+    /// Blocks until it has ended by itself.
+    pub(crate) fn wait_exit(self) -> Ended {
+        self.process.ended()
+    }
+}
+
+impl Process {
+    fn spawn(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tls-sidecar"));
+        for (flag, value) in BASE {
+            if !arguments.contains(&flag) {
+                command.args([flag, value]);
+            }
+        }
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TLS_SIDECAR_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Arc::new(Output::default());
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = child.stderr.take().unwrap();
+        let readers = vec![
+            std::thread::spawn({
+                let output = Arc::clone(&output);
+                move || output.follow_stdout(stdout)
+            }),
+            std::thread::spawn({
+                let output = Arc::clone(&output);
+                move || output.follow_stderr(stderr)
+            }),
+        ];
+        Self {
+            child,
+            output,
+            readers,
+        }
+    }
+
+    fn wait_for_log(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + PATIENCE;
+        let mut text = self.output.text.lock().unwrap();
+        let mut looked_at = 0;
+        loop {
+            if let Some(line) = text.log[looked_at..].iter().find(|line| fits(line)) {
+                return line.clone();
+            }
+            looked_at = text.log.len();
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || text.stdout_ended {
+                let (log, stderr) = (text.stdout.clone(), text.stderr.clone());
+                // A panic with the lock held would turn the reader's next line into a second one.
+                drop(text);
+                panic!("not in the log: {what}\nstdout:\n{log}\nstderr:\n{stderr}");
+            }
+            text = self.output.grown.wait_timeout(text, left).unwrap().0;
+        }
+    }
+
+    fn ended(mut self) -> Ended {
+        let mut status = None;
+        let end = Instant::now() + PATIENCE;
+        eventually("exit", PATIENCE + PATIENCE, || {
+            status = self.child.try_wait().unwrap();
+            if status.is_none() && Instant::now() > end {
+                let text = self.output.text.lock().unwrap();
+                let log = text.stdout.clone() + &text.stderr;
+                drop(text);
+                panic!("the sidecar has not ended by itself:\n{log}");
+            }
+            status.is_some()
+        });
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        let text = self.output.text.lock().unwrap();
+        Ended {
+            status: status.unwrap(),
+            stdout: text.stdout.clone(),
+            stderr: text.stderr.clone(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only for a child that has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Output {
+    fn follow_stdout(&self, stdout: impl BufRead) {
+        for line in stdout.lines() {
+            let Ok(line) = line else { break };
+            let mut text = self.text.lock().unwrap();
+            text.log
+                .push(serde_json::from_str(&line).unwrap_or_default());
+            text.stdout.push_str(&line);
+            text.stdout.push('\n');
+            self.grown.notify_all();
+        }
+        self.text.lock().unwrap().stdout_ended = true;
+        self.grown.notify_all();
+    }
+
+    fn follow_stderr(&self, stderr: impl Read) {
+        for line in BufReader::new(stderr).lines() {
+            let Ok(line) = line else { break };
+            let mut text = self.text.lock().unwrap();
+            text.stderr.push_str(&line);
+            text.stderr.push('\n');
+        }
+    }
+}
