@@ -13,6 +13,8 @@ mod outage;
 mod pool;
 mod tunnel;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +61,7 @@ pub struct Upstream<B: RequestBody> {
 struct Shared<B: RequestBody> {
     connector: Connector,
     outage: Outage,
-    pool: pool::Pool<http1::Connection<B>>,
+    pool: pool::Pool<Box<http1::Connection<B>>>,
     permits: Arc<Semaphore>,
     limits: Limits,
     connect_timeout: Duration,
@@ -120,25 +122,15 @@ impl<B: RequestBody> Upstream<B> {
         request: Request<B>,
         prologue: Prologue,
     ) -> Result<Response<Body<B>>, Error> {
-        let sending = self.send_by_protocol(request, prologue);
-        match self.shared.response_timeout {
-            None => sending.await,
-            Some(limit) => tokio::time::timeout(limit, sending)
-                .await
-                .unwrap_or(Err(Error::ResponseTimeout)),
-        }
-    }
-
-    async fn send_by_protocol(
-        &self,
-        request: Request<B>,
-        prologue: Prologue,
-    ) -> Result<Response<Body<B>>, Error> {
-        match self.protocol {
-            config::Protocol::H2c => self.http2.send(&self.shared, request, prologue).await,
-            config::Protocol::Http1 | config::Protocol::Raw => {
-                http1::send(&self.shared, request, prologue).await
+        let shared = &self.shared;
+        // Anything but plain HTTP/1.1 is boxed, so that its state does not make every request's
+        // future larger.
+        match (self.protocol, shared.response_timeout) {
+            (config::Protocol::H2c, limit) => {
+                within(limit, Box::pin(self.http2.send(shared, request, prologue))).await
             }
+            (_, None) => http1::send(shared, request, prologue).await,
+            (_, limit) => within(limit, Box::pin(http1::send(shared, request, prologue))).await,
         }
     }
 
@@ -192,10 +184,23 @@ impl<B: RequestBody> Shared<B> {
             return Ok(permit);
         }
         let wait = Arc::clone(&self.permits).acquire_owned();
-        match tokio::time::timeout(self.connect_timeout, wait).await {
+        match Box::pin(tokio::time::timeout(self.connect_timeout, wait)).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Error::Busy),
         }
+    }
+}
+
+/// Waits for `sending` no longer than `limit`.
+async fn within<T>(
+    limit: Option<Duration>,
+    sending: Pin<Box<impl Future<Output = Result<T, Error>>>>,
+) -> Result<T, Error> {
+    match limit {
+        None => sending.await,
+        Some(limit) => Box::pin(tokio::time::timeout(limit, sending))
+            .await
+            .unwrap_or(Err(Error::ResponseTimeout)),
     }
 }
 

@@ -107,7 +107,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Sniffed<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+        // One TLS record is one slice, and send(2) is cheaper than writev(2).
+        match slices {
+            [only] => Pin::new(&mut self.inner).poll_write(cx, only),
+            _ => Pin::new(&mut self.inner).poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -68,6 +68,11 @@ impl Shape {
             is_grpc,
         }
     }
+
+    /// Whether the client speaks HTTP/1, where an answer can ask for the connection's end.
+    pub(super) fn is_http1(self) -> bool {
+        self.version < Version::HTTP_2
+    }
 }
 
 /// Answers for the proxy: `refusal` becomes what the client sees and what the record says.
@@ -108,7 +113,7 @@ pub(super) fn respond(
         }
         _ => {}
     }
-    if shape.version < Version::HTTP_2 && answer.status.is_client_error() {
+    if shape.is_http1() && answer.status.is_client_error() {
         // What follows on this connection cannot be trusted to be a request.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

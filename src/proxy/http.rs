@@ -6,16 +6,17 @@
 //! below ends by `Drop`.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use super::body::{self, Exchange, RequestBody, ResponseBody};
+use super::body::{self, Exchange, Fate, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::{self, Refusal, Shape};
-use super::upgrade;
+use super::upgrade::{self, Switch};
 use super::{checks, headers};
 use crate::config::ProxyProtocolOut;
 use crate::drain::Stage;
@@ -24,78 +25,100 @@ use crate::telemetry::record::Record;
 use crate::upstream::{self, Prologue};
 
 /// Answers one request.
-pub(super) async fn handle(
+///
+/// What needs no waiting is done before the future exists, which keeps it small: hyper moves it.
+pub(super) fn handle(
     context: Arc<Context>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
     let record = Record::open(&context.facts, &request);
-    let mut exchange = Some(Box::new(Exchange::new(record, &context.activity)));
+    let mut exchange = Box::new(Exchange::new(record, &context.activity));
     let shape = Shape::of(&request);
-    let version = request.version();
-    let mut response = match forward(&context, request, &mut exchange).await {
-        Ok(response) => response,
-        Err(refusal) => match exchange {
-            Some(exchange) => error::respond(&refusal, shape, exchange),
-            // The exchange is given away with the answer, and then there is no refusal.
-            None => Response::new(ResponseBody::empty()),
-        },
-    };
-    finish_head(&context, version, &mut response);
-    Ok(response)
+    let prepared = prepare(&context, request, &mut exchange);
+    async move {
+        let answered = match prepared {
+            Ok(prepared) => answer(&context, prepared, exchange).await,
+            Err(refusal) => Err((refusal, exchange)),
+        };
+        let mut response = answered
+            .unwrap_or_else(|(refusal, exchange)| error::respond(&refusal, shape, exchange));
+        finish_head(&context, shape, &mut response);
+        Ok(response)
+    }
 }
 
-async fn forward(
+/// A request as the application is to see it.
+struct Prepared {
+    request: Request<RequestBody>,
+    fate: Option<Fate>,
+    switch: Option<Box<Switch>>,
+}
+
+fn prepare(
     context: &Arc<Context>,
     mut request: Request<Incoming>,
-    slot: &mut Option<Box<Exchange>>,
-) -> Result<Response<ResponseBody>, Refusal> {
-    let policy = &context.worker.policy;
+    exchange: &mut Exchange,
+) -> Result<Prepared, Refusal> {
     let host = checks::request(&request)?;
-    let switch = upgrade::take(&mut request);
-    let Some(exchange) = slot.as_mut() else {
-        return Err(Refusal::UnaskedSwitch);
-    };
-    let (mut request, fate) = body::incoming(
-        request,
-        &mut exchange.record,
-        &context.activity,
-        &policy.http,
-    )
-    .map_err(Refusal::Body)?;
+    let switch = upgrade::take(&mut request).map(Box::new);
+    let limits = &context.worker.policy.http;
+    let (mut request, fate) =
+        body::incoming(request, &mut exchange.record, &context.activity, limits)
+            .map_err(Refusal::Body)?;
     to_upstream(context, &mut request, host);
     if let Some(switch) = &switch {
         switch.ask(&mut request, context.worker.upstream.is_http2())?;
     }
+    Ok(Prepared {
+        request,
+        fate,
+        switch,
+    })
+}
+
+/// Sends the request and makes of the application's answer what the client is to see.
+async fn answer(
+    context: &Arc<Context>,
+    prepared: Prepared,
+    mut exchange: Box<Exchange>,
+) -> Result<Response<ResponseBody>, (Refusal, Box<Exchange>)> {
+    let Prepared {
+        request,
+        fate,
+        switch,
+    } = prepared;
     exchange.record.sent();
-    let sent = context
+    let response = match context
         .worker
         .upstream
         .send(request, prologue(context))
-        .await;
-    let response = match sent {
+        .await
+    {
         Ok(response) => response,
         Err(error) => {
-            let failure = fate.as_ref().and_then(body::Fate::failure);
-            return Err(failure.map_or(Refusal::Upstream(error), Refusal::Body));
+            let failure = fate.as_ref().and_then(Fate::failure);
+            return Err((
+                failure.map_or(Refusal::Upstream(error), Refusal::Body),
+                exchange,
+            ));
         }
     };
     exchange.record.answered();
     if let Some(fate) = &fate {
         fate.answered();
     }
-    if let Some(switch) = switch
-        && switch.is_granted(&response)
-    {
-        return switch.complete(context, response, slot);
+    match switch {
+        Some(switch) if switch.is_granted(&response) => {
+            switch.complete(context, response, exchange)
+        }
+        _ if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Err((Refusal::UnaskedSwitch, exchange))
+        }
+        _ => {
+            exchange.record.status(response.status());
+            Ok(to_downstream(context, response, exchange))
+        }
     }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Refusal::UnaskedSwitch);
-    }
-    let Some(mut exchange) = slot.take() else {
-        return Err(Refusal::UnaskedSwitch);
-    };
-    exchange.record.status(response.status());
-    Ok(to_downstream(context, response, exchange))
 }
 
 /// Makes the head of `request` what the application is to see.
@@ -150,13 +173,13 @@ fn to_downstream(
 }
 
 /// What every answer gets, the application's and our own.
-fn finish_head(context: &Context, version: Version, response: &mut Response<ResponseBody>) {
+fn finish_head(context: &Context, shape: Shape, response: &mut Response<ResponseBody>) {
     // hyper writes the client's own version.
     *response.version_mut() = Version::HTTP_11;
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers: &mut HeaderMap = response.headers_mut();
     headers::apply_policy(headers, &context.worker.policy.headers);
-    if version < Version::HTTP_2 && !is_switch && context.worker.drain.stage() != Stage::Running {
+    if shape.is_http1() && !is_switch && context.worker.drain.stage() != Stage::Running {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
@@ -170,5 +193,19 @@ pub(super) fn prologue(context: &Context) -> Prologue {
             context.facts.client,
             context.facts.server,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// hyper moves the future of every request; what grows here is paid for by each of them.
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        fn size<F, A, B>(_: fn(A, B) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
+        assert!(size(handle) <= 2304, "{}", size(handle));
     }
 }

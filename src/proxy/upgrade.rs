@@ -137,14 +137,14 @@ impl Switch {
     /// # Errors
     /// When what the application switches to is not what was asked for.
     pub(super) fn complete(
-        self,
+        self: Box<Self>,
         context: &Arc<Context>,
         response: Response<upstream::Body<RequestBody>>,
-        slot: &mut Option<Box<Exchange>>,
-    ) -> Result<Response<ResponseBody>, Refusal> {
-        let answer = self.answer(&response)?;
-        let Some(exchange) = slot.take() else {
-            return Err(Refusal::UnaskedSwitch);
+        exchange: Box<Exchange>,
+    ) -> Result<Response<ResponseBody>, (Refusal, Box<Exchange>)> {
+        let answer = match self.answer(&response) {
+            Ok(answer) => answer,
+            Err(refusal) => return Err((refusal, exchange)),
         };
         let mut record = exchange.into_record();
         record.status(answer.status());

@@ -29,14 +29,14 @@ pub struct Body<B: RequestBody> {
 enum Link<B: RequestBody> {
     /// The connection is back in the pool or gone.
     Released,
-    Http1(Box<Driven<B>>),
+    Http1(Driven<B>),
     Http2(#[allow(dead_code, reason = "held for its Drop")] StreamGuard),
 }
 
 /// An HTTP/1.1 connection in use, driven by whoever polls the body.
 #[derive(Debug)]
 pub(super) struct Driven<B: RequestBody> {
-    connection: Connection<B>,
+    connection: Box<Connection<B>>,
     shared: Arc<Shared<B>>,
     keep: Duration,
     _permit: OwnedSemaphorePermit,
@@ -61,7 +61,7 @@ impl Drop for StreamGuard {
 
 impl<B: RequestBody> Driven<B> {
     pub(super) fn new(
-        connection: Connection<B>,
+        connection: Box<Connection<B>>,
         shared: Arc<Shared<B>>,
         permit: OwnedSemaphorePermit,
         keep: Duration,
@@ -80,7 +80,7 @@ impl<B: RequestBody> Body<B> {
     pub(super) fn http1(incoming: Incoming, driven: Driven<B>) -> Self {
         Self {
             incoming,
-            link: Link::Http1(Box::new(driven)),
+            link: Link::Http1(driven),
         }
     }
 
@@ -114,18 +114,18 @@ impl<B: RequestBody> Body<B> {
     }
 
     /// The body is over: the connection goes back to the pool if it is fit for it.
-    fn release(&mut self, cx: &mut Context<'_>) {
+    fn release(&mut self) {
         let Link::Http1(mut driven) = std::mem::replace(&mut self.link, Link::Released) else {
             return;
         };
         // One more turn: hyper becomes ready for the next request only after it saw the end.
-        driven.connection.poll_drive(cx);
+        driven.connection.settle();
         let Driven {
             connection,
             shared,
             keep,
             _permit,
-        } = *driven;
+        } = driven;
         shared.telemetry.metrics.upstream.active.decrement();
         if connection.is_reusable() && !keep.is_zero() {
             shared.pool.put(connection, http1::until(keep));
@@ -148,8 +148,8 @@ impl<B: RequestBody> http_body::Body for Body<B> {
             polled = Pin::new(&mut this.incoming).poll_frame(cx);
         }
         match &polled {
-            Poll::Ready(None) => this.release(cx),
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.release(cx),
+            Poll::Ready(None) => this.release(),
+            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.release(),
             _ => {}
         }
         polled
@@ -171,7 +171,7 @@ impl<B: RequestBody> Drop for Body<B> {
         }
         if self.incoming.is_end_stream() {
             // An answer without a body: nobody polled for its end.
-            self.release(&mut Context::from_waker(std::task::Waker::noop()));
+            self.release();
         } else if let Link::Http1(driven) = &self.link {
             driven.shared.telemetry.metrics.upstream.active.decrement();
         }

@@ -4,10 +4,10 @@
 //! a request costs no switch between tasks, and dropping the request closes the connection, which
 //! is how cancellation reaches the application at once.
 
-use std::future::Future as _;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -44,7 +44,7 @@ pub(super) async fn send<B: RequestBody>(
 ) -> Result<Response<Body<B>>, Error> {
     let permit = shared.permit().await?;
     while prologue.is_none() {
-        let Some(connection) = reuse(shared, &request).await else {
+        let Some(connection) = reuse(shared, &request) else {
             break;
         };
         let again = spare(&request);
@@ -81,7 +81,8 @@ pub(super) async fn send<B: RequestBody>(
     } else {
         Reuse::Never
     };
-    let connection = Connection::open(shared, prologue).await?;
+    // Boxed, as opening is rare: its state would make every request's future larger.
+    let connection = Box::pin(Connection::open(shared, prologue)).await?;
     match connection.exchange(request).await {
         Ok((response, connection)) => Ok(deliver(shared, response, connection, permit, reuse)),
         Err(failed) => Err(failed.error.into()),
@@ -95,18 +96,15 @@ enum Reuse {
 }
 
 /// A pooled connection that still looks alive.
-async fn reuse<B: RequestBody>(shared: &Shared<B>, request: &Request<B>) -> Option<Connection<B>> {
+fn reuse<B: RequestBody>(shared: &Shared<B>, request: &Request<B>) -> Option<Box<Connection<B>>> {
     loop {
         let mut connection = shared.pool.take()?;
         // What can be sent again needs no system call to be sure.
         if !is_idempotent(request.method()) || !request.body().is_end_stream() {
             connection.look.request();
         }
-        let alive = std::future::poll_fn(|cx| {
-            connection.poll_drive(cx);
-            Poll::Ready(!connection.is_done && connection.sender.is_ready())
-        });
-        if alive.await {
+        connection.settle();
+        if connection.is_reusable() {
             return Some(connection);
         }
     }
@@ -115,7 +113,7 @@ async fn reuse<B: RequestBody>(shared: &Shared<B>, request: &Request<B>) -> Opti
 fn deliver<B: RequestBody>(
     shared: &Arc<Shared<B>>,
     response: Response<Incoming>,
-    connection: Connection<B>,
+    connection: Box<Connection<B>>,
     permit: OwnedSemaphorePermit,
     reuse: Reuse,
 ) -> Response<Body<B>> {
@@ -150,7 +148,7 @@ fn keep_for(headers: &HeaderMap, limit: Duration) -> Duration {
 }
 
 impl<B: RequestBody> Connection<B> {
-    async fn open(shared: &Shared<B>, prologue: Prologue) -> Result<Self, Error> {
+    async fn open(shared: &Shared<B>, prologue: Prologue) -> Result<Box<Self>, Error> {
         let stream = shared.connect(prologue).await?;
         let look = stream.look();
         let (sender, driver) = http1::Builder::new()
@@ -159,34 +157,42 @@ impl<B: RequestBody> Connection<B> {
             .max_buf_size(buffer_size(shared.limits.header_size))
             .handshake(io(stream))
             .await?;
-        Ok(Self {
+        Ok(Box::new(Self {
             sender,
             driver,
             look,
             is_done: false,
-        })
+        }))
     }
 
-    async fn exchange(
-        mut self,
+    /// Sends `request`; handed to hyper at once, so that the future does not carry it.
+    fn exchange(
+        mut self: Box<Self>,
         request: Request<B>,
-    ) -> Result<(Response<Incoming>, Self), Failed<B>> {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        let result = std::future::poll_fn(|cx| {
-            if !self.is_done && Pin::new(&mut self.driver).poll(cx).is_ready() {
-                self.is_done = true;
-            }
-            answer.as_mut().poll(cx)
-        })
-        .await;
-        match result {
-            Ok(response) => Ok((response, self)),
-            Err(mut failed) => {
-                let request = failed.take_message();
-                Err(Failed {
-                    error: failed.into_error(),
-                    request,
-                })
+    ) -> impl Future<Output = Result<(Response<Incoming>, Box<Self>), Failed<B>>> {
+        let uploads = !request.body().is_end_stream();
+        let answer = self.sender.try_send_request(request);
+        async move {
+            let mut answer = std::pin::pin!(answer);
+            let result = std::future::poll_fn(|cx| {
+                self.poll_drive(cx);
+                answer.as_mut().poll(cx)
+            })
+            .await;
+            match result {
+                Ok(response) => {
+                    if !uploads {
+                        self.settle();
+                    }
+                    Ok((response, self))
+                }
+                Err(mut failed) => {
+                    let request = failed.take_message();
+                    Err(Failed {
+                        error: failed.into_error(),
+                        request,
+                    })
+                }
             }
         }
     }
@@ -208,6 +214,15 @@ impl<B: RequestBody> Connection<B> {
     /// Whether hyper has let go of the socket.
     pub(super) fn is_done(&self) -> bool {
         self.is_done
+    }
+
+    /// A turn in which hyper's channels forget whom to wake.
+    ///
+    /// The next to touch them is the very task that they would wake: without this each request
+    /// costs two turns of its connection for nothing. Only when no upload has to be woken for,
+    /// and always before a turn of [`Self::poll_drive`], which registers the task again.
+    pub(super) fn settle(&mut self) {
+        self.poll_drive(&mut Context::from_waker(Waker::noop()));
     }
 
     /// Whether the next request could be sent on it.

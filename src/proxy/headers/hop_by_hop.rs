@@ -8,8 +8,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Hop-by-hop whether listed or not.
-const FIXED: [HeaderName; 9] = [
-    header::CONNECTION,
+const FIXED: [HeaderName; 8] = [
     KEEP_ALIVE,
     PROXY_CONNECTION,
     header::PROXY_AUTHENTICATE,
@@ -59,21 +58,54 @@ pub(in crate::proxy) fn connection_options(headers: &HeaderMap) -> ConnectionOpt
 ///
 /// `TE: trailers` is put back: it says that the client takes trailers, and so do we.
 pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let takes_trailers = takes_trailers(headers);
-    if headers.contains_key(header::CONNECTION) {
+    // One pass over the names spares a look-up for each of the fixed list: most messages have
+    // none of them, or `Connection` alone.
+    let (mut has_connection, mut has_fixed) = (false, false);
+    for name in headers.keys() {
+        match name.as_str() {
+            "connection" => has_connection = true,
+            name => has_fixed |= is_fixed(name),
+        }
+    }
+    if has_connection {
         let names: Vec<HeaderName> = listed(headers)
+            .filter(|name| !is_plain_option(name))
             .filter_map(|name| name.parse().ok())
+            .filter(|name| *name != header::TE)
             .collect();
         for name in names {
             headers.remove(name);
         }
+        headers.remove(header::CONNECTION);
     }
-    for name in &FIXED {
-        headers.remove(name);
+    if has_fixed {
+        let takes_trailers = takes_trailers(headers);
+        for name in &FIXED {
+            headers.remove(name);
+        }
+        if takes_trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
     }
-    if takes_trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
+}
+
+/// Options of `Connection` that name no header of their own, or one of the fixed list.
+fn is_plain_option(option: &str) -> bool {
+    option.eq_ignore_ascii_case("keep-alive") || option.eq_ignore_ascii_case("close")
+}
+
+fn is_fixed(name: &str) -> bool {
+    matches!(
+        name,
+        "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
 }
 
 /// Every option of every `Connection` line.
@@ -175,6 +207,11 @@ mod tests {
             let map = headers(&[("connection", fair)]);
             assert_eq!(connection_options(&map), ConnectionOptions::Fair, "{fair}");
         }
+    }
+
+    #[test]
+    fn both_spellings_of_the_fixed_list_agree() {
+        assert!(FIXED.iter().all(|name| is_fixed(name.as_str())));
     }
 
     proptest! {
