@@ -247,10 +247,7 @@ impl Bound {
     /// # Errors
     /// When the system gives no runtime or no signal handler.
     pub fn wait(self, signals: Signals) -> io::Result<Outcome> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
+        runtime::on_this_thread(async {
             let signals = match signals {
                 Signals::Ignored => None,
                 Signals::Obeyed => Some(signal::Signals::install()?),

@@ -4,6 +4,7 @@
 //! accepts gives the connection to the worker that has fewest, so that also few long-lived
 //! connections spread evenly. Invariant: a worker ends only when its last connection has.
 
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -21,6 +22,17 @@ use crate::proxy::{self, Permit, Worker};
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Between two looks for pooled connections that have been idle too long.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Runs `work` to its end on the calling thread.
+///
+/// # Errors
+/// When the system gives no runtime, or what `work` says.
+pub fn on_this_thread<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
 
 /// What one worker is started with.
 pub struct Seed {

@@ -42,13 +42,12 @@ impl std::error::Error for ConnectError {}
 
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(
-                libc::EADDRNOTAVAIL | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAGAIN,
-            ) => {
-                return Self::Exhausted(error);
-            }
-            _ => {}
+        let is_shortage = matches!(
+            error.raw_os_error(),
+            Some(libc::EADDRNOTAVAIL | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAGAIN)
+        );
+        if is_shortage {
+            return Self::Exhausted(error);
         }
         match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Self::Refused(error),
