@@ -1,7 +1,7 @@
 //! TLS: what is served, to whom, and why a handshake failed. Knows no HTTP.
 //!
 //! [`directory`] reads files, [`certificate`] pairs a chain with its key, [`cert_set`] is what is
-//! published and looked up by SNI, [`acceptor`] turns an accepted socket into a TLS stream under
+//! published and looked up by SNI, [`mod@acceptor`] turns an accepted socket into a TLS stream under
 //! one deadline, [`failure`] names every way in which that ends badly.
 //! Invariant: no other room names rustls.
 

@@ -23,6 +23,10 @@ pub(super) const PREFIX: &str = "TLS_SIDECAR_";
 /// The settings as written; a field is `None` or empty where nothing was.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the text is also the help, where [::] is an address and not a link"
+)]
 pub struct Settings {
     /// Address to accept TLS on: ADDRESS:PORT, or a port for every address; port 0 picks a free one; repeatable or separated by commas [default: [::]:443, or 0.0.0.0:443 where there is no IPv6]
     #[arg(long, value_name = "ADDR", help_heading = LISTENING, env = "TLS_SIDECAR_LISTEN", hide_env_values = true)]
