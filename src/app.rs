@@ -64,6 +64,7 @@ impl From<io::Error> for BindError {
 pub struct Bound {
     /// The addresses that are listened on, as the system gave them.
     pub addresses: Vec<SocketAddr>,
+    summary: Summary,
     workers: Workers,
     stage: watch::Sender<Stage>,
     requests: mpsc::UnboundedReceiver<signal::Request>,
@@ -71,6 +72,14 @@ pub struct Bound {
     reloader: Reloader,
     drain: config::Drain,
     _log: LogGuard,
+}
+
+/// What the first log line says.
+#[derive(Debug)]
+struct Summary {
+    upstream: config::Target,
+    workers: NonZeroUsize,
+    connections: NonZeroUsize,
 }
 
 /// Steers a running proxy from elsewhere.
@@ -134,11 +143,13 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     let stage = watch::Sender::new(Stage::Running);
     let workers = runtime::start(seeds, permits, &stage)?;
     let (requests, received) = mpsc::unbounded_channel();
-    for address in &addresses {
-        tracing::info!(%address, upstream = %config.upstream.target, workers = count, connections, "listening");
-    }
     Ok(Bound {
         addresses,
+        summary: Summary {
+            upstream: config.upstream.target,
+            workers: count,
+            connections,
+        },
         workers,
         stage,
         requests: received,
@@ -257,6 +268,15 @@ impl Bound {
     }
 
     async fn control(mut self, mut signals: Option<signal::Signals>) -> Outcome {
+        // Only now: who reads this line may send a signal at once, and it must not kill us.
+        let Summary {
+            upstream,
+            workers,
+            connections,
+        } = &self.summary;
+        for address in &self.addresses {
+            tracing::info!(%address, %upstream, workers, connections, "listening");
+        }
         loop {
             let request = tokio::select! {
                 request = next(&mut signals) => request,
