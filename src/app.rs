@@ -17,7 +17,7 @@ use crate::config::{self, Config, Protocol};
 use crate::drain::{Drain, Stage};
 use crate::live::{Live, live};
 use crate::net;
-use crate::proxy::{self, Policy, Worker};
+use crate::proxy::{Policy, Worker};
 use crate::reload::Reloader;
 use crate::runtime::{self, Seed, Workers};
 use crate::telemetry::log::{self, AccessWriter, LogGuard};
@@ -210,7 +210,6 @@ impl Plan {
                 upstream: Upstream::new(&section, limits, workers, Arc::clone(&telemetry)),
                 drain: Drain::default(),
                 telemetry,
-                servers: proxy::servers(&policy),
                 policy,
             }
         };

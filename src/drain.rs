@@ -8,11 +8,12 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 /// How far the way out has come.
@@ -58,6 +59,60 @@ pub struct Signal {
 /// are waited for by themselves.
 #[derive(Debug, Clone, Copy)]
 pub struct Background;
+
+/// Runs the streams of one HTTP/2 connection, and can end them all.
+///
+/// The connection waits for its streams by itself; ending one resets it at the client.
+#[derive(Debug, Clone, Default)]
+pub struct Streams(Arc<Mutex<Running>>);
+
+#[derive(Debug, Default)]
+struct Running {
+    tasks: Vec<AbortHandle>,
+    /// Length at which finished tasks are let go: twice what was left the last time.
+    sweep_at: usize,
+}
+
+impl Streams {
+    /// Fewer handles than this are not worth a sweep.
+    const FEW: usize = 8;
+
+    /// Ends every stream that has not ended.
+    pub fn end_all(&self) {
+        let running = std::mem::take(&mut self.lock().tasks);
+        for task in running {
+            task.abort();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
+        // One connection's own, and its tasks run on one thread: never contended.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place streams start"
+    )]
+    fn execute(&self, stream: F) {
+        let task = tokio::spawn(async move {
+            stream.await;
+        });
+        let mut running = self.lock();
+        if running.tasks.len() >= running.sweep_at.max(Self::FEW) {
+            // A finished task's memory stays as long as its handle does.
+            running.tasks.retain(|task| !task.is_finished());
+            running.sweep_at = running.tasks.len() * 2;
+        }
+        running.tasks.push(task.abort_handle());
+    }
+}
 
 impl Default for Drain {
     fn default() -> Self {

@@ -26,7 +26,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use body::RequestBody;
 pub use connection::accepted;
-pub use protocol::{Servers, servers};
 
 use crate::config;
 use crate::drain::Drain;
@@ -48,8 +47,6 @@ pub struct Worker {
     pub telemetry: Arc<Telemetry>,
     /// What the operator wants.
     pub policy: Arc<Policy>,
-    /// Both protocols' servers, configured by the policy.
-    pub servers: Servers,
 }
 
 /// The sections of the configuration that connections and requests read.

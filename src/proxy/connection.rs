@@ -7,6 +7,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use http_body::Body;
@@ -22,10 +23,11 @@ use tokio::net::TcpStream;
 use super::activity::Activity;
 use super::downstream::Downstream;
 use super::headers::{Forwarding, Trust};
-use super::serve::{self, Ended, Loop};
+use super::protocol;
+use super::serve::{self, Cut, Ended, Loop};
 use super::{Permit, Worker, http, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
-use crate::drain::{Background, Signal};
+use crate::drain::{Signal, Streams};
 use crate::net::{ProxyHeaderError, Sniffed, linger, read_proxy_header};
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::ConnectionFacts;
@@ -165,6 +167,7 @@ async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, 
         client,
         server,
         session,
+        cut: AtomicBool::new(false),
     };
     let mut drain = worker.drain.signal();
     let context = Arc::new(Context {
@@ -190,13 +193,10 @@ async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
     let shared = Arc::clone(context);
     let service =
         service_fn(move |request: Request<Incoming>| http::handle(Arc::clone(&shared), request));
-    let mut connection = context
-        .worker
-        .servers
-        .http1
+    let mut connection = protocol::http1(&context.worker.policy)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let serving = Loop::new(&context.activity, &context.worker.policy.http, drain);
+    let serving = Loop::new(context, drain, Cut::EndOfInput);
     let ended = serving.run(&mut connection).await;
     context.count_end(&ended);
     // An upgrade has taken the stream away; a tunnel serves it now.
@@ -209,7 +209,7 @@ async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
         Ended::Done(Err(_)) => goodbye(stream, b"").await,
         Ended::HeaderTimeout => goodbye(stream, HEADER_TIMEOUT_ANSWER).await,
         Ended::Cut => {
-            context.worker.telemetry.metrics.drain_cut.increment();
+            context.worker.telemetry.metrics.cut.increment();
             goodbye(stream, b"").await;
         }
     }
@@ -221,16 +221,14 @@ async fn serve_http2(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
     let shared = Arc::clone(context);
     let service =
         service_fn(move |request: Request<Incoming>| http::handle(Arc::clone(&shared), request));
-    let mut connection = context
-        .worker
-        .servers
-        .http2
+    let streams = Streams::default();
+    let mut connection = protocol::http2(&context.worker.policy, streams.clone())
         .serve_connection(TokioIo::new(stream), service);
-    let serving = Loop::new(&context.activity, &context.worker.policy.http, drain);
+    let serving = Loop::new(context, drain, Cut::Reset(streams));
     let ended = serving.run(&mut connection).await;
     context.count_end(&ended);
     if matches!(ended, Ended::Cut) {
-        context.worker.telemetry.metrics.drain_cut.increment();
+        context.worker.telemetry.metrics.cut.increment();
     }
 }
 
@@ -278,13 +276,13 @@ where
     }
 }
 
-impl<S, B> serve::Connection for http2::Connection<TokioIo<Downstream>, S, Background>
+impl<S, B> serve::Connection for http2::Connection<TokioIo<Downstream>, S, Streams>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,
-    Background: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+    Streams: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
     Self: Future<Output = hyper::Result<()>> + Unpin,
 {
     // GOAWAY comes in two steps (RFC 9113 section 6.8).

@@ -9,7 +9,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 
 use super::Policy;
-use crate::drain::Background;
+use crate::drain::Streams;
 
 /// Streams a client may have open at once (RFC 9113 section 5.1.2 recommends at least 100).
 const MAX_STREAMS: u32 = 128;
@@ -25,29 +25,26 @@ const PENDING_RESETS: usize = 20;
 /// Without an answer to a PING for this long the peer is dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Both servers, configured alike.
-#[derive(Debug, Clone)]
-pub struct Servers {
-    pub(super) http1: http1::Builder,
-    pub(super) http2: http2::Builder<Background>,
-}
-
-/// The servers that `policy` wants.
-pub fn servers(policy: &Policy) -> Servers {
+/// The HTTP/1 server that `policy` wants.
+pub(super) fn http1(policy: &Policy) -> http1::Builder {
     let limits = &policy.http;
     let mut http1 = http1::Builder::new();
     http1
-        .timer(TokioTimer::new())
         .header_read_timeout(None)
         // Half-close is decided by the stream, which can tell it from a client that has gone.
         .half_close(false)
         .max_headers(usize::from(limits.max_headers))
         .max_header_size(limits.max_header_size as usize)
         .max_buf_size((limits.max_header_size as usize).max(64 * 1024));
-    let mut http2 = http2::Builder::new(Background);
+    http1
+}
+
+/// The HTTP/2 server that `policy` wants, for a connection whose streams are `streams`.
+pub(super) fn http2(policy: &Policy, streams: Streams) -> http2::Builder<Streams> {
+    let mut http2 = http2::Builder::new(streams);
     http2
         .timer(TokioTimer::new())
-        .max_header_list_size(limits.max_header_size)
+        .max_header_list_size(policy.http.max_header_size)
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -56,5 +53,5 @@ pub fn servers(policy: &Policy) -> Servers {
         .keep_alive_interval(policy.listen.keepalive_interval)
         .keep_alive_timeout(PING_TIMEOUT)
         .enable_connect_protocol();
-    Servers { http1, http2 }
+    http2
 }

@@ -54,8 +54,8 @@ where
         biased;
         copied = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut application, BUFFER, BUFFER) => Some(copied),
         () = drain.forced() => {
-            record.flag("drain_cut");
-            context.worker.telemetry.metrics.drain_cut.increment();
+            record.flag("cut");
+            context.worker.telemetry.metrics.cut.increment();
             None
         }
         () = idle_for(idle, &received, &sent) => {

@@ -2,14 +2,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::activity::{Activity, Watch};
+use super::activity::Watch;
+use super::connection::Context;
 use crate::config;
-use crate::drain::{Signal, Stage};
+use crate::drain::{Signal, Stage, Streams};
 
 /// A connection that has not had its first request gets this long when listeners have closed: its
 /// client was let in and its request is on the way (hyper would close it at once).
@@ -37,11 +39,20 @@ pub(super) enum Ended {
     Cut,
 }
 
+/// How a connection is cut in the terms of its protocol.
+pub(super) enum Cut {
+    /// HTTP/1: the socket reads as closed, and hyper gives up what it is doing.
+    EndOfInput,
+    /// HTTP/2: every stream is reset, behind a GOAWAY.
+    Reset(Streams),
+}
+
 /// What the loop needs beside the connection.
 pub(super) struct Loop<'a> {
-    pub(super) activity: &'a Activity,
-    pub(super) limits: &'a config::Http,
-    pub(super) drain: &'a mut Signal,
+    context: &'a Context,
+    limits: &'a config::Http,
+    drain: &'a mut Signal,
+    cut: Cut,
     timer: Pin<Box<Sleep>>,
     graceful: Graceful,
 }
@@ -58,17 +69,15 @@ enum Graceful {
 }
 
 impl<'a> Loop<'a> {
-    pub(super) fn new(
-        activity: &'a Activity,
-        limits: &'a config::Http,
-        drain: &'a mut Signal,
-    ) -> Self {
+    pub(super) fn new(context: &'a Context, drain: &'a mut Signal, cut: Cut) -> Self {
+        let limits = &context.worker.policy.http;
         let first = limits.idle_timeout.min(limits.send_timeout);
         let timer = Box::pin(tokio::time::sleep(first));
         Self {
-            activity,
+            context,
             limits,
             drain,
+            cut,
             timer,
             graceful: Graceful::Open,
         }
@@ -83,7 +92,11 @@ impl<'a> Loop<'a> {
         std::future::poll_fn(|cx| self.poll(cx, connection)).await
     }
 
-    fn poll<C: Connection>(&mut self, cx: &mut Context<'_>, connection: &mut C) -> Poll<Ended> {
+    fn poll<C: Connection>(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        connection: &mut C,
+    ) -> Poll<Ended> {
         loop {
             if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(match self.graceful {
@@ -111,14 +124,14 @@ impl<'a> Loop<'a> {
     fn stage<C: Connection>(&mut self, stage: Stage, connection: &mut C) {
         match stage {
             Stage::Running => {}
-            Stage::Leaving if C::LOSES_NOTHING && self.activity.has_served() => {
+            Stage::Leaving if C::LOSES_NOTHING && self.context.activity.has_served() => {
                 self.graceful(connection);
             }
             Stage::Leaving => {}
             Stage::Graceful if self.graceful != Graceful::Open => {}
-            Stage::Graceful if self.activity.has_served() => self.graceful(connection),
+            Stage::Graceful if self.context.activity.has_served() => self.graceful(connection),
             Stage::Graceful => self.graceful = Graceful::Due(Instant::now() + FIRST_REQUEST),
-            Stage::Forced => self.cut(),
+            Stage::Forced => self.cut(connection),
         }
     }
 
@@ -127,8 +140,15 @@ impl<'a> Loop<'a> {
         Pin::new(connection).graceful_shutdown();
     }
 
-    fn cut(&mut self) {
-        self.activity.cut();
+    fn cut<C: Connection>(&mut self, connection: &mut C) {
+        self.context.facts.cut.store(true, Ordering::Relaxed);
+        match &self.cut {
+            Cut::EndOfInput => self.context.activity.cut(),
+            Cut::Reset(streams) => {
+                streams.end_all();
+                Pin::new(connection).graceful_shutdown();
+            }
+        }
         self.graceful = Graceful::Cut(Instant::now() + GOODBYE);
     }
 
@@ -137,7 +157,7 @@ impl<'a> Loop<'a> {
         if let Graceful::Cut(at) | Graceful::Due(at) = self.graceful {
             return at;
         }
-        match self.activity.watch() {
+        match self.context.activity.watch() {
             Watch::Head(since) => since + self.limits.request_header_timeout,
             Watch::Idle(since) => since + self.limits.idle_timeout,
             Watch::Sending | Watch::Busy => self.timer.deadline(),
@@ -150,18 +170,18 @@ impl<'a> Loop<'a> {
         match self.graceful {
             Graceful::Cut(_) => return Some(Ended::Cut),
             Graceful::Due(_) => self.graceful(connection),
-            Graceful::Open | Graceful::Asked => match self.activity.watch() {
+            Graceful::Open | Graceful::Asked => match self.context.activity.watch() {
                 Watch::Head(since) if since + self.limits.request_header_timeout <= now => {
                     return Some(Ended::HeaderTimeout);
                 }
                 Watch::Idle(since) if since + self.limits.idle_timeout <= now => {
                     if self.graceful == Graceful::Asked {
-                        self.cut();
+                        self.cut(connection);
                     } else {
                         self.graceful(connection);
                     }
                 }
-                Watch::Sending if !self.activity.take_written() => self.cut(),
+                Watch::Sending if !self.context.activity.take_written() => self.cut(connection),
                 _ => {}
             },
         }

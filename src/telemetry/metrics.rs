@@ -70,8 +70,8 @@ pub struct Metrics {
     pub panics: Counter,
     /// Errors of `accept`.
     pub accept_errors: Counter,
-    /// Connections that the drain had to cut.
-    pub drain_cut: Counter,
+    /// Connections cut: the drain was out of time, or the client took no data.
+    pub cut: Counter,
 }
 
 type RequestCounters = [[Counter; PROTOCOLS.len()]; METHODS.len()];
@@ -236,7 +236,7 @@ impl Default for Metrics {
             upstream: UpstreamMetrics::default(),
             panics: Counter::default(),
             accept_errors: Counter::default(),
-            drain_cut: Counter::default(),
+            cut: Counter::default(),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
@@ -39,6 +39,8 @@ pub struct ConnectionFacts {
     pub server: SocketAddr,
     /// What the handshake settled.
     pub session: Session,
+    /// Whether the proxy has cut the connection: then its requests did not end by their client.
+    pub cut: AtomicBool,
 }
 
 /// Why the proxy, not the application, ended a request; a fixed set of words.
@@ -46,6 +48,8 @@ pub type Flag = &'static str;
 
 /// The client left before the answer was complete.
 pub const CLIENT_GONE: Flag = "client_gone";
+/// The proxy cut the connection: out of drain time, or the client took no data.
+const CUT: Flag = "cut";
 /// Code counted when the client left before any answer began (nginx's 499).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
@@ -157,10 +161,10 @@ impl Record {
         let end = Instant::now();
         let duration = end - self.start;
         if !self.complete {
-            self.flag.get_or_insert(if std::thread::panicking() {
-                "panic"
-            } else {
-                CLIENT_GONE
+            self.flag.get_or_insert(match std::thread::panicking() {
+                true => "panic",
+                false if self.facts.cut.load(Ordering::Relaxed) => CUT,
+                false => CLIENT_GONE,
             });
         }
         let status = self.status.unwrap_or_else(|| {
@@ -368,6 +372,7 @@ mod tests {
                 resumed: false,
                 alpn: Alpn::Http1,
             },
+            cut: AtomicBool::new(false),
         })
     }
 
