@@ -14,6 +14,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
+    heads: Heads,
     requests: AtomicU32,
     has_served: AtomicBool,
     uploads: AtomicU32,
@@ -23,6 +24,15 @@ pub(super) struct Activity {
     waiting_bodies: AtomicU32,
     has_written: AtomicBool,
     cut: AtomicBool,
+}
+
+/// Whether bytes between requests mean that a head has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heads {
+    /// HTTP/1: nothing else can arrive there.
+    Begin,
+    /// HTTP/2: a PING or a WINDOW_UPDATE is no head. Raw bytes have none at all.
+    Unknown,
 }
 
 /// A request in flight; dropped when its answer is over.
@@ -51,9 +61,10 @@ pub(super) enum Watch {
 }
 
 impl Activity {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(heads: Heads) -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
+            heads,
             requests: AtomicU32::new(0),
             has_served: AtomicBool::new(false),
             uploads: AtomicU32::new(0),
@@ -67,7 +78,10 @@ impl Activity {
 
     /// Bytes have arrived.
     pub(super) fn read(&self) {
-        if self.requests.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
+        if self.heads == Heads::Begin
+            && self.requests.load(Relaxed) == 0
+            && self.head_since.load(Relaxed) == 0
+        {
             self.head_since.store(self.now() + 1, Relaxed);
         }
     }
@@ -171,7 +185,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_header_clock_starts_with_the_first_byte_and_the_idle_clock_with_the_answers_end() {
-        let activity = Activity::new();
+        let activity = Activity::new(Heads::Begin);
         let opened = Instant::now();
         assert_eq!(activity.watch(), Watch::Idle(opened));
         tokio::time::advance(Duration::from_secs(5)).await;
@@ -194,8 +208,15 @@ mod tests {
     }
 
     #[test]
+    fn a_ping_between_requests_is_no_head() {
+        let activity = Activity::new(Heads::Unknown);
+        activity.read();
+        assert!(matches!(activity.watch(), Watch::Idle(_)));
+    }
+
+    #[test]
     fn a_client_that_still_uploads_does_not_only_await_its_answer() {
-        let activity = Activity::new();
+        let activity = Activity::new(Heads::Begin);
         let _request = activity.begin();
         assert!(activity.awaits_answer());
         let upload = activity.upload();

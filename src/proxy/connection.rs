@@ -20,7 +20,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::activity::Activity;
+use super::activity::{Activity, Heads};
 use super::downstream::Downstream;
 use super::headers::{Forwarding, Trust};
 use super::protocol;
@@ -159,8 +159,11 @@ async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, 
     let policy = Arc::clone(&worker.policy);
     let trust = Trust::of(peer, &policy.listen.trusted_proxies);
     let forwarding = Forwarding::new(client, server, trust, &policy.headers);
-    let activity = Activity::new();
     let alpn = session.alpn;
+    let activity = Activity::new(match alpn {
+        Alpn::Http1 => Heads::Begin,
+        Alpn::H2 => Heads::Unknown,
+    });
     let telemetry = Arc::clone(&worker.telemetry);
     let facts = ConnectionFacts {
         telemetry,

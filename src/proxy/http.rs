@@ -65,7 +65,7 @@ fn prepare(
     let (mut request, fate) =
         body::incoming(request, &mut exchange.record, &context.activity, limits)
             .map_err(Refusal::Body)?;
-    to_upstream(context, &mut request, host);
+    to_upstream(context, &mut request, host)?;
     if let Some(switch) = &switch {
         switch.ask(&mut request, context.worker.upstream.is_http2())?;
     }
@@ -122,7 +122,11 @@ async fn answer(
 }
 
 /// Makes the head of `request` what the application is to see.
-fn to_upstream(context: &Context, request: &mut Request<RequestBody>, host: Option<HeaderValue>) {
+fn to_upstream(
+    context: &Context,
+    request: &mut Request<RequestBody>,
+    host: Option<HeaderValue>,
+) -> Result<(), Refusal> {
     let is_http2 = context.worker.upstream.is_http2();
     let headers = request.headers_mut();
     headers::strip_hop_by_hop(headers);
@@ -132,7 +136,7 @@ fn to_upstream(context: &Context, request: &mut Request<RequestBody>, host: Opti
     let host = host.unwrap_or_else(|| HeaderValue::from_static("localhost"));
     if is_http2 {
         headers.remove(header::HOST);
-        set_target(request, Some(&host));
+        set_target(request, Some(&host))?;
         *request.version_mut() = Version::HTTP_2;
     } else {
         headers::join_cookies(headers);
@@ -141,22 +145,26 @@ fn to_upstream(context: &Context, request: &mut Request<RequestBody>, host: Opti
             headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
         }
         headers.insert(header::HOST, host);
-        set_target(request, None);
+        set_target(request, None)?;
         *request.version_mut() = Version::HTTP_11;
     }
+    Ok(())
 }
 
 /// The request's target: the path alone, byte for byte, or with `authority` for HTTP/2.
-fn set_target(request: &mut Request<RequestBody>, authority: Option<&HeaderValue>) {
+fn set_target(
+    request: &mut Request<RequestBody>,
+    authority: Option<&HeaderValue>,
+) -> Result<(), Refusal> {
+    const WORDS: &str = "the request target cannot be passed on";
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = authority.map(|_| http::uri::Scheme::HTTP);
-    parts.authority = authority.and_then(|host| host.as_bytes().try_into().ok());
-    if parts.authority.is_none() {
-        parts.scheme = None;
-    }
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
+    parts.authority = authority
+        .map(|host| host.as_bytes().try_into())
+        .transpose()
+        .map_err(|_| Refusal::BadRequest(WORDS))?;
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Refusal::BadRequest(WORDS))?;
+    Ok(())
 }
 
 fn to_downstream(

@@ -146,10 +146,12 @@ impl Switch {
             Ok(answer) => answer,
             Err(refusal) => return Err((refusal, exchange)),
         };
-        let mut record = exchange.into_record();
+        let (mut record, in_flight) = exchange.into_parts();
         record.status(answer.status());
         let tunnel_context = Arc::clone(context);
         context.spawn(async move {
+            // A tunnel over HTTP/2 shares its connection, which must not count as idle.
+            let _in_flight = in_flight;
             let application = match upstream::upgraded(response).await {
                 Ok(application) => application,
                 Err(error) => {

@@ -179,7 +179,10 @@ impl Record {
         let telemetry = &self.facts.telemetry;
         let wanted = match telemetry.access.policy() {
             AccessLog::Off => false,
-            AccessLog::Errors => self.flag.is_some() || status.is_server_error(),
+            AccessLog::Errors => {
+                // A client that leaves is no error of anybody here.
+                status.is_server_error() || self.flag.is_some_and(|flag| flag != CLIENT_GONE)
+            }
             AccessLog::All => true,
         };
         if wanted {

@@ -32,10 +32,9 @@ impl Exchange {
         }
     }
 
-    /// The record alone: the request lives on outside of the connection's requests.
-    pub(in crate::proxy) fn into_record(self) -> Record {
-        drop(self.in_flight);
-        self.record
+    /// The record, and the guard that keeps the connection from being idle.
+    pub(in crate::proxy) fn into_parts(self) -> (Record, InFlight) {
+        (self.record, self.in_flight)
     }
 }
 
