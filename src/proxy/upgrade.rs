@@ -147,10 +147,12 @@ impl Switch {
             Err(refusal) => return Err((refusal, exchange)),
         };
         let (mut record, in_flight) = exchange.into_parts();
+        // A tunnel over HTTP/2 shares its connection, which must not count as idle; one over
+        // HTTP/1 has taken it, and the end of the client's bytes is the tunnel's own affair.
+        let in_flight = (self.via == Via::ExtendedConnect).then_some(in_flight);
         record.status(answer.status());
         let tunnel_context = Arc::clone(context);
         context.spawn(async move {
-            // A tunnel over HTTP/2 shares its connection, which must not count as idle.
             let _in_flight = in_flight;
             let application = match upstream::upgraded(response).await {
                 Ok(application) => application,

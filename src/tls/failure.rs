@@ -189,11 +189,13 @@ impl HandshakeFailure {
                 | PeerIncompatible::NamedGroupsExtensionRequired
                 | PeerIncompatible::KeyShareExtensionRequired
                 | PeerIncompatible::NoEcPointFormatsInCommon => Self::KeyExchangeGroup,
-                PeerIncompatible::NoSignatureSchemesInCommon
-                | PeerIncompatible::SignatureAlgorithmsExtensionRequired => Self::SignatureScheme,
+                PeerIncompatible::NoSignatureSchemesInCommon => Self::SignatureScheme,
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
                 | PeerIncompatible::SupportedVersionsExtensionRequired
+                // rustls asks for this extension before it looks at the version, and only
+                // clients older than TLS 1.2 leave it out.
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired
                 | PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled => Self::ProtocolVersion,
                 _ => Self::Protocol,

@@ -13,6 +13,9 @@
     reason = "a test that cannot go on says so by panicking, and owns its tasks and threads"
 )]
 
+mod grpc;
 mod house;
 mod life;
 mod support;
+mod tls;
+mod upgrade;
