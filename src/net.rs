@@ -11,7 +11,7 @@ mod sniff;
 mod stream;
 
 pub use connector::{ConnectError, Connector};
-pub use linger::linger;
+pub use linger::{linger, linger_upload};
 pub use listener::{AcceptBackoff, BindError, Listener, bind};
 pub use proxy_header::{
     ProxyHeaderError, encode as encode_proxy_header, read as read_proxy_header,

@@ -10,16 +10,28 @@ use tokio::net::TcpStream;
 
 const AT_MOST: Duration = Duration::from_secs(1);
 const AT_MOST_BYTES: u64 = 1024 * 1024;
+/// A client that reads its answer only after its upload gets it when it is done by then.
+const UPLOAD_AT_MOST: Duration = Duration::from_secs(5);
+const UPLOAD_AT_MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Ends the write side and discards what still arrives, for one second or 1 MiB at most.
-pub async fn linger(mut socket: TcpStream) {
+pub async fn linger(socket: TcpStream) {
+    discard(socket, AT_MOST, AT_MOST_BYTES).await;
+}
+
+/// [`linger`] for a client whose upload was answered early: five seconds or 64 MiB at most.
+pub async fn linger_upload(socket: TcpStream) {
+    discard(socket, UPLOAD_AT_MOST, UPLOAD_AT_MOST_BYTES).await;
+}
+
+async fn discard(mut socket: TcpStream, at_most: Duration, at_most_bytes: u64) {
     if socket.shutdown().await.is_err() {
         return;
     }
     let discard = async {
         let mut bytes = [0; 4096];
         let mut total = 0;
-        while total < AT_MOST_BYTES {
+        while total < at_most_bytes {
             match socket.read(&mut bytes).await {
                 Ok(0) | Err(_) => return,
                 Ok(n) => total += n as u64,
@@ -27,5 +39,5 @@ pub async fn linger(mut socket: TcpStream) {
         }
     };
     // Out of time is the expected end for a peer that neither reads nor closes.
-    let _ = tokio::time::timeout(AT_MOST, discard).await;
+    let _ = tokio::time::timeout(at_most, discard).await;
 }

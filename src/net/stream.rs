@@ -3,6 +3,10 @@
 //! The look: before a pooled connection carries a request that could not be sent twice, the kernel
 //! is asked directly whether the application closed it or said something unasked. The runtime's
 //! own idea of readiness may be one turn of its loop behind.
+//!
+//! An application may answer before it has read all and then close, which resets the connection
+//! under the rest of the request. The answer is still there to be read, so a failed write only
+//! waits, and who reads learns of the failure behind the last byte.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -20,6 +24,10 @@ use tokio::net::{TcpStream, UnixStream};
 pub struct Stream {
     socket: Socket,
     look: Look,
+    /// Whether somebody reads, and would learn of a failed write.
+    is_read: bool,
+    /// Why nothing can be written any more.
+    deaf: Option<io::ErrorKind>,
 }
 
 #[derive(Debug)]
@@ -45,6 +53,8 @@ impl Stream {
         Self {
             socket: Socket::Tcp(socket),
             look: Look::default(),
+            is_read: false,
+            deaf: None,
         }
     }
 
@@ -53,12 +63,31 @@ impl Stream {
         Self {
             socket: Socket::Unix(socket),
             look: Look::default(),
+            is_read: false,
+            deaf: None,
         }
     }
 
     /// The handle by which a look is asked for.
     pub fn look(&self) -> Look {
         self.look.clone()
+    }
+
+    /// A write that failed because nobody listens waits from now on.
+    fn heard(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Ready(Err(error))
+                if self.is_read
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                    ) =>
+            {
+                self.deaf = Some(error.kind());
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 
     /// What the kernel has for us, without taking it: `Ok(false)` means quiet and open.
@@ -85,9 +114,18 @@ impl AsyncRead for Stream {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
         }
-        match &mut self.socket {
+        self.is_read = true;
+        let before = buffer.filled().len();
+        let polled = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
             Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+        };
+        match (polled, self.deaf) {
+            // The failed write took the socket's error with it: this is no clean end.
+            (Poll::Ready(Ok(())), Some(kind)) if buffer.filled().len() == before => {
+                Poll::Ready(Err(kind.into()))
+            }
+            (polled, _) => polled,
         }
     }
 }
@@ -98,10 +136,14 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
+        if self.deaf.is_some() {
+            return Poll::Pending;
+        }
+        let polled = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
-        }
+        };
+        self.heard(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,10 +169,14 @@ impl AsyncWrite for Stream {
             // A request without a body is one slice, and send(2) is cheaper than writev(2).
             return self.poll_write(cx, only);
         }
-        match &mut self.socket {
+        if self.deaf.is_some() {
+            return Poll::Pending;
+        }
+        let polled = match &mut self.socket {
             Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
-        }
+        };
+        self.heard(polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -18,6 +18,7 @@ pub(super) struct Activity {
     requests: AtomicU32,
     has_served: AtomicBool,
     uploads: AtomicU32,
+    has_unread: AtomicBool,
     /// Microseconds after `opened`, plus one: zero means no head is arriving.
     head_since: AtomicU64,
     idle_since: AtomicU64,
@@ -41,7 +42,10 @@ pub(super) struct InFlight(Arc<Activity>);
 
 /// A request body still on its way; dropped when it has ended.
 #[derive(Debug)]
-pub(super) struct Upload(Arc<Activity>);
+pub(super) struct Upload {
+    activity: Arc<Activity>,
+    is_complete: bool,
+}
 
 /// A piece of an answer that hyper holds and has not yet come back from.
 #[derive(Debug)]
@@ -68,6 +72,7 @@ impl Activity {
             requests: AtomicU32::new(0),
             has_served: AtomicBool::new(false),
             uploads: AtomicU32::new(0),
+            has_unread: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             waiting_bodies: AtomicU32::new(0),
@@ -107,7 +112,10 @@ impl Activity {
     /// A request body begins.
     pub(super) fn upload(self: &Arc<Self>) -> Upload {
         self.uploads.fetch_add(1, Relaxed);
-        Upload(Arc::clone(self))
+        Upload {
+            activity: Arc::clone(self),
+            is_complete: false,
+        }
     }
 
     /// A piece of an answer was given to hyper.
@@ -119,6 +127,11 @@ impl Activity {
     /// Whether a request is in flight whose own body is complete.
     pub(super) fn awaits_answer(&self) -> bool {
         self.requests.load(Relaxed) > 0 && self.uploads.load(Relaxed) == 0
+    }
+
+    /// Whether a request body was given up before its end: more of it may arrive.
+    pub(super) fn has_unread(&self) -> bool {
+        self.has_unread.load(Relaxed)
     }
 
     /// Whether a request has ever begun.
@@ -160,6 +173,13 @@ impl Activity {
     }
 }
 
+impl Upload {
+    /// The body has ended as it should.
+    pub(super) fn complete(mut self) {
+        self.is_complete = true;
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.idle_since.store(self.0.now(), Relaxed);
@@ -169,7 +189,10 @@ impl Drop for InFlight {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        self.0.uploads.fetch_sub(1, Relaxed);
+        self.activity.uploads.fetch_sub(1, Relaxed);
+        if !self.is_complete {
+            self.activity.has_unread.store(true, Relaxed);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use super::serve::{self, Cut, Ended, Loop};
 use super::{Permit, Worker, http, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
 use crate::drain::{Signal, Streams};
-use crate::net::{ProxyHeaderError, Sniffed, linger, read_proxy_header};
+use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::ConnectionFacts;
 use crate::tls::{self, Alpn, HandshakeFailure, Session};
@@ -208,7 +208,13 @@ async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
     };
     let stream = parts.io.into_inner();
     match ended {
+        // The answer is out, and a reset over the rest of the upload would overtake it.
+        Ended::Done(Ok(())) if context.activity.has_unread() => {
+            linger_upload(stream.into_socket()).await;
+        }
         Ended::Done(Ok(())) => {}
+        // A body that broke off: close_notify would call it complete (RFC 9112 section 9.8).
+        Ended::Done(Err(error)) if error.is_user() => {}
         Ended::Done(Err(_)) => goodbye(stream, b"").await,
         Ended::HeaderTimeout => goodbye(stream, HEADER_TIMEOUT_ANSWER).await,
         Ended::Cut => {

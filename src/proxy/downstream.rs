@@ -40,11 +40,15 @@ pub(super) struct Downstream {
 /// The end of the client's bytes.
 enum End {
     NotYet,
+    /// Just seen: a request that came in the same read has its turn to begin first.
+    Seen,
     /// The client may be waiting for its answer: looking for a sign that it has gone.
     Looking {
         next: Pin<Box<Sleep>>,
         pause: Duration,
     },
+    /// Answered: what hyper still holds goes out first, and a pipelined request may begin.
+    Answered(Pin<Box<Sleep>>),
     Reached,
 }
 
@@ -71,35 +75,48 @@ impl Downstream {
     }
 
     fn ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.end, End::NotYet) && !self.activity.awaits_answer() {
+            self.end = End::Seen;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if !self.activity.awaits_answer() || !tls::request_sign_of_life(&mut self.stream) {
             self.end = End::Reached;
             return Poll::Ready(Ok(()));
         }
         // Whether it left is seen by the look below; a full send buffer only delays it.
         let _ = Pin::new(&mut self.stream).poll_flush(cx);
-        let next = Box::pin(tokio::time::sleep(FIRST_LOOK));
-        self.end = End::Looking {
-            next,
-            pause: FIRST_LOOK,
-        };
+        self.end = End::looking();
         self.poll_look(cx)
     }
 
     fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let End::Looking { next, pause } = &mut self.end else {
-                return Poll::Ready(Ok(()));
-            };
-            if !self.activity.awaits_answer() {
-                self.end = End::Reached;
-                return Poll::Ready(Ok(()));
-            }
-            ready!(next.as_mut().poll(cx));
-            *pause = (*pause * 2).min(LAST_LOOK);
-            next.as_mut().reset(Instant::now() + *pause);
-            if tls::is_reset(&self.stream) {
-                self.end = End::Reached;
-                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            match &mut self.end {
+                End::Looking { .. } if !self.activity.awaits_answer() => {
+                    let next = Box::pin(tokio::time::sleep(FIRST_LOOK));
+                    self.end = End::Answered(next);
+                }
+                End::Looking { next, pause } => {
+                    ready!(next.as_mut().poll(cx));
+                    *pause = (*pause * 2).min(LAST_LOOK);
+                    next.as_mut().reset(Instant::now() + *pause);
+                    if tls::is_reset(&self.stream) {
+                        self.end = End::Reached;
+                        return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                    }
+                }
+                End::Answered(next) => {
+                    ready!(next.as_mut().poll(cx));
+                    if self.activity.awaits_answer() {
+                        self.end = End::looking();
+                    } else if self.is_stalled {
+                        next.as_mut().reset(Instant::now() + LAST_LOOK);
+                    } else {
+                        self.end = End::Reached;
+                    }
+                }
+                End::NotYet | End::Seen | End::Reached => return Poll::Ready(Ok(())),
             }
         }
     }
@@ -132,6 +149,15 @@ impl Downstream {
     }
 }
 
+impl End {
+    fn looking() -> Self {
+        Self::Looking {
+            next: Box::pin(tokio::time::sleep(FIRST_LOOK)),
+            pause: FIRST_LOOK,
+        }
+    }
+}
+
 impl AsyncRead for Downstream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -144,7 +170,8 @@ impl AsyncRead for Downstream {
         }
         match this.end {
             End::NotYet => {}
-            End::Looking { .. } => return this.poll_look(cx),
+            End::Seen => return this.ended(cx),
+            End::Looking { .. } | End::Answered(_) => return this.poll_look(cx),
             End::Reached => return Poll::Ready(Ok(())),
         }
         let before = buffer.filled().len();

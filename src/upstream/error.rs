@@ -21,7 +21,7 @@ pub enum Error {
     /// It closed or reset the connection instead of answering.
     Closed(BoxError),
     /// It answered something that is not HTTP, or not allowed in it.
-    Garbage(hyper::Error),
+    Garbage(BoxError),
     /// It answered a header section over the limits.
     TooLarge,
     /// The request's own body failed: the reason is with whoever made it.
@@ -54,7 +54,7 @@ impl From<hyper::Error> for Error {
         if error.is_parse_too_large() {
             Self::TooLarge
         } else if error.is_parse() {
-            Self::Garbage(error)
+            Self::Garbage(Box::new(error))
         } else if error.is_user() {
             Self::RequestBody(Box::new(error))
         } else {

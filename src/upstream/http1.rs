@@ -11,7 +11,8 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::header::{self, HeaderMap};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -50,13 +51,7 @@ pub(super) async fn send<B: RequestBody>(
         let again = spare(&request);
         match connection.exchange(request).await {
             Ok((response, connection)) => {
-                return Ok(deliver(
-                    shared,
-                    response,
-                    connection,
-                    permit,
-                    Reuse::Allowed,
-                ));
+                return deliver(shared, response, connection, permit, Reuse::Allowed);
             }
             Err(Failed {
                 request: Some(unsent),
@@ -84,7 +79,7 @@ pub(super) async fn send<B: RequestBody>(
     // Boxed, as opening is rare: its state would make every request's future larger.
     let connection = Box::pin(Connection::open(shared, prologue)).await?;
     match connection.exchange(request).await {
-        Ok((response, connection)) => Ok(deliver(shared, response, connection, permit, reuse)),
+        Ok((response, connection)) => deliver(shared, response, connection, permit, reuse),
         Err(failed) => Err(failed.error.into()),
     }
 }
@@ -116,13 +111,29 @@ fn deliver<B: RequestBody>(
     connection: Box<Connection<B>>,
     permit: OwnedSemaphorePermit,
     reuse: Reuse,
-) -> Response<Body<B>> {
+) -> Result<Response<Body<B>>, Error> {
+    if !has_one_framing(response.headers()) {
+        return Err(Error::Garbage("ambiguous length of the body".into()));
+    }
     let keep = match reuse {
         Reuse::Allowed => keep_for(response.headers(), shared.idle_timeout),
         Reuse::Never => Duration::ZERO,
     };
     let driven = Driven::new(connection, Arc::clone(shared), permit, keep);
-    response.map(|incoming| Body::http1(incoming, driven))
+    Ok(response.map(|incoming| Body::http1(incoming, driven)))
+}
+
+/// Whether a message says in one way only where its body ends (RFC 9112 section 6.1).
+fn has_one_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => {
+            only.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && !headers.contains_key(header::CONTENT_LENGTH)
+        }
+        _ => false,
+    }
 }
 
 /// How long an idle connection may be used again: our limit, or what the application announces

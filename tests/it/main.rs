@@ -13,9 +13,17 @@
     reason = "a test that cannot go on says so by panicking, and owns its tasks and threads"
 )]
 
+mod early_answers;
 mod grpc;
+mod headers;
 mod house;
+mod http1;
+mod http2;
+mod leaving;
 mod life;
+mod outages;
+mod pool;
+mod streaming;
 mod support;
 mod tls;
 mod upgrade;

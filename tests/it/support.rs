@@ -17,6 +17,7 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod hyper_application;
 pub(crate) mod programs;
+pub(crate) mod requests;
 pub(crate) mod secret_dir;
 pub(crate) mod sidecar;
 pub(crate) mod wait;

@@ -42,7 +42,8 @@ struct Streaming {
 /// Holds the body back until the application says 100 (Continue), or too long has passed.
 #[derive(Debug)]
 struct Gate {
-    opened: oneshot::Receiver<()>,
+    /// `None` once no word can come any more.
+    opened: Option<oneshot::Receiver<()>>,
     patience: Pin<Box<Sleep>>,
 }
 
@@ -142,17 +143,21 @@ impl Gate {
             }
         });
         Self {
-            opened,
+            opened: Some(opened),
             patience: Box::pin(tokio::time::sleep(CONTINUE_PATIENCE)),
         }
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match Pin::new(&mut self.opened).poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            // The callback is gone with its request, or the word has not come: patience decides.
-            _ => self.patience.as_mut().poll(cx),
+        if let Some(opened) = &mut self.opened {
+            match Pin::new(opened).poll(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(()),
+                // The callback is gone with its request: patience decides.
+                Poll::Ready(Err(_)) => self.opened = None,
+                Poll::Pending => {}
+            }
         }
+        self.patience.as_mut().poll(cx)
     }
 }
 
@@ -173,7 +178,7 @@ impl Streaming {
         self.is_waiting = false;
         match polled {
             None => {
-                self.upload = None;
+                self.complete();
                 Poll::Ready(None)
             }
             Some(Err(_)) => Poll::Ready(Some(Err(RequestBodyFailure::ClientGone))),
@@ -187,10 +192,16 @@ impl Streaming {
                     }
                 }
                 if self.inner.is_end_stream() || frame.is_trailers() {
-                    self.upload = None;
+                    self.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
+        }
+    }
+
+    fn complete(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            upload.complete();
         }
     }
 

@@ -45,6 +45,8 @@ pub(in crate::proxy) struct ResponseBody {
     tail: Option<Box<Exchange>>,
     waiting: Option<Waiting>,
     idle: Option<Idle>,
+    /// Told one turn later: hyper writes out what came before only if there is a pause.
+    broken: Option<BoxError>,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl ResponseBody {
             tail: None,
             waiting: None,
             idle: None,
+            broken: None,
         }
     }
 
@@ -108,6 +111,7 @@ impl ResponseBody {
             tail: Some(exchange),
             waiting: None,
             idle,
+            broken: None,
         }
     }
 
@@ -141,6 +145,9 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         this.waiting = None;
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = match &mut this.content {
             Content::Empty => Poll::Ready(None),
             Content::Text(text) if text.is_empty() => Poll::Ready(None),
@@ -159,7 +166,9 @@ impl Body for ResponseBody {
                 if let Some(exchange) = &mut this.tail {
                     exchange.record.flag("upstream_closed_in_body");
                 }
-                Poll::Ready(Some(Err(error.into())))
+                this.broken = Some(error.into());
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Ready(None) => {
                 this.ended();

@@ -1,0 +1,188 @@
+//! Answers that come before the request's body, or instead of it.
+
+use std::io::Write;
+
+use http::Request;
+use tempfile::NamedTempFile;
+
+use crate::support::application::{Conn, Raw};
+use crate::support::background::Gate;
+use crate::support::h2::whole;
+use crate::support::hyper_application::Hyper;
+use crate::support::requests::curl_at;
+use crate::support::sidecar::Served;
+
+const EXPECTING: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+     Content-Length: 4\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_expects_100_gets_the_applications() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let application = Raw::tcp(move |mut conn| {
+        let gate = held.clone();
+        async move {
+            let head = conn.read_head().await.unwrap().unwrap();
+            assert!(
+                head.to_lowercase().contains("expect: 100-continue"),
+                "{head}"
+            );
+            gate.pass().await;
+            conn.write("HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+            let body = conn.read_body(&head).await.unwrap();
+            assert_eq!(body, b"body");
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .await
+                .unwrap();
+        }
+    });
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(EXPECTING).await.unwrap();
+    gate.open();
+    assert_eq!(wire.response_head().await.unwrap().status, 100);
+    wire.write("body").await.unwrap();
+    assert_eq!(wire.response().await.unwrap().text(), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_expectation_reaches_the_client_before_its_body_is_sent() {
+    for refusal in ["417 Expectation Failed", "413 Content Too Large"] {
+        let application = Raw::tcp(move |mut conn| async move {
+            conn.read_head().await.unwrap();
+            conn.write(format!("HTTP/1.1 {refusal}\r\nContent-Length: 2\r\n\r\nno"))
+                .await
+                .unwrap();
+            let _ = conn.read_to_end().await;
+        });
+        let served = Served::start(application.upstream(), &[]);
+        let mut wire = served.client().http1(served.address()).await.unwrap();
+        wire.write(EXPECTING).await.unwrap();
+        // The first head is the final one: nobody said 100.
+        let head = wire.response_head().await.unwrap();
+        assert_eq!(head.status.to_string(), refusal[..3]);
+        assert_eq!(wire.read_exact(2).await.unwrap(), b"no");
+        // Without the body the connection cannot go on.
+        wire.assert_closed().await;
+
+        let h2 = served.client().h2(served.address()).await.unwrap();
+        let mut ready = h2.send.clone().ready().await.unwrap();
+        let request = Request::post("https://localhost/").header("expect", "100-continue");
+        let request = request.header("content-length", 4).body(()).unwrap();
+        let (response, _body) = ready.send_request(request, false).unwrap();
+        let response = whole(response).await.unwrap();
+        assert_eq!(response.status.to_string(), refusal[..3]);
+        for received in application.all_received() {
+            assert!(received.ends_with("\r\n\r\n"), "{received}");
+        }
+    }
+}
+
+#[test]
+fn curl_does_not_send_a_body_that_was_refused() {
+    let application = Raw::tcp(|mut conn| async move {
+        conn.read_head().await.unwrap();
+        conn.write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+            .await
+            .unwrap();
+        let _ = conn.read_to_end().await;
+    });
+    let served = Served::start(application.upstream(), &[]);
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(&[0; 2 << 20]).unwrap();
+    let body = file.path().to_str().unwrap();
+    let arguments = [
+        "--http1.1",
+        "--header",
+        "Expect: 100-continue",
+        "--expect100-timeout",
+        "15",
+        "--upload-file",
+        body,
+        "--write-out",
+        "%{http_code} %{size_upload}",
+    ];
+    let Some(output) = curl_at(&served, "/", &arguments) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text, "no413 0", "{output:?}");
+    assert!(application.received(0).ends_with("\r\n\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_never_says_100_gets_the_body_anyway() {
+    let application = Raw::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(EXPECTING).await.unwrap();
+    assert_eq!(wire.response_head().await.unwrap().status, 100);
+    wire.write("body").await.unwrap();
+    assert_eq!(wire.response().await.unwrap().text(), "ok");
+    assert!(application.received(0).ends_with("\r\n\r\nbody"));
+}
+
+// H1-15
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_expectation_is_417() {
+    let application = Hyper::saying("ok");
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write("GET / HTTP/1.1\r\nHost: localhost\r\nExpect: a-miracle\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(wire.response().await.unwrap().status, 417);
+    assert!(application.asked().is_empty());
+}
+
+/// Reads a head and some of the body, answers in full, and ends as `end` says.
+fn early(end: fn(Conn)) -> Raw {
+    Raw::tcp(move |mut conn| async move {
+        conn.read_head().await.unwrap();
+        // Little enough to be with the proxy when the application ends.
+        let body = "e".repeat(10_000);
+        let head = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 10000\r\n\r\n";
+        conn.write(format!("{head}{body}")).await.unwrap();
+        end(conn);
+    })
+}
+
+// UP-14
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_answer_is_whole_for_a_client_that_sends_all_first() {
+    // The second resets the connection, because it leaves bytes unread.
+    for end in [|conn| std::mem::forget(conn), Conn::close] {
+        for _ in 0..20 {
+            let application = early(end);
+            let served = Served::start(application.upstream(), &[]);
+            let mut wire = served.client().http1(served.address()).await.unwrap();
+            let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n";
+            wire.write(head).await.unwrap();
+            // A client that finds the door closed still reads what was said.
+            let _ = wire.write(vec![b'u'; 2_000_000]).await;
+            let response = wire.response().await.unwrap();
+            assert_eq!(response.status, 413, "{}", response.text());
+            assert_eq!(response.body.len(), 10_000);
+        }
+    }
+}
+
+// UP-14
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_answer_over_http2_is_whole_while_the_upload_runs() {
+    for end in [|conn| std::mem::forget(conn), Conn::close] {
+        let application = early(end);
+        let served = Served::start(application.upstream(), &[]);
+        for _ in 0..20 {
+            let h2 = served.client().h2(served.address()).await.unwrap();
+            let mut ready = h2.send.clone().ready().await.unwrap();
+            let request = Request::post("https://localhost/").body(()).unwrap();
+            let (response, mut upload) = ready.send_request(request, false).unwrap();
+            // The answer may have ended the stream already.
+            let _ = upload.send_data(vec![b'u'; 2_000_000].into(), false);
+            let response = whole(response).await.unwrap();
+            assert_eq!(response.status, 413, "{:?}", response.body);
+            assert_eq!(response.body.len(), 10_000);
+        }
+    }
+}
