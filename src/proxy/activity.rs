@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Writes no longer than this move no data: HTTP/2's PING, SETTINGS and WINDOW_UPDATE.
+const KEEPING_ALIVE: usize = 32;
+
 /// What a connection is doing.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -91,9 +94,11 @@ impl Activity {
         }
     }
 
-    /// Bytes were taken by the socket.
-    pub(super) fn wrote(&self) {
-        self.has_written.store(true, Relaxed);
+    /// `n` bytes were taken by the socket.
+    pub(super) fn wrote(&self, n: usize) {
+        if n > KEEPING_ALIVE {
+            self.has_written.store(true, Relaxed);
+        }
     }
 
     /// Whether bytes were taken by the socket since the last time this was asked.
@@ -235,6 +240,16 @@ mod tests {
         let activity = Activity::new(Heads::Unknown);
         activity.read();
         assert!(matches!(activity.watch(), Watch::Idle(_)));
+    }
+
+    #[test]
+    fn a_ping_is_no_data_that_the_client_takes() {
+        let activity = Activity::new(Heads::Unknown);
+        activity.wrote(17);
+        assert!(!activity.take_written());
+        activity.wrote(1000);
+        assert!(activity.take_written());
+        assert!(!activity.take_written());
     }
 
     #[test]

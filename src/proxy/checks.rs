@@ -27,6 +27,17 @@ pub(super) fn request<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Re
     host(request)
 }
 
+/// Holds a request to `--max-headers`; over HTTP/2 nobody before us counts fields.
+///
+/// # Errors
+/// When there are more than `most`.
+pub(super) fn number_of_fields<B>(request: &Request<B>, most: u16) -> Result<(), Refusal> {
+    if request.headers().len() > usize::from(most) {
+        return Err(Refusal::TooManyFields);
+    }
+    Ok(())
+}
+
 fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
     let is_extended_connect = request.extensions().get::<hyper::ext::Protocol>().is_some();
     match *request.method() {

@@ -6,15 +6,16 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http_body::Body;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Version};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
@@ -50,6 +51,8 @@ pub(super) struct Context {
     pub(super) facts: Arc<ConnectionFacts>,
     pub(super) activity: Arc<Activity>,
     pub(super) forwarding: Forwarding,
+    /// hyper's promise of the stream for a switch that nobody has granted.
+    ungranted: Mutex<Option<OnUpgrade>>,
     _permit: Permit,
 }
 
@@ -178,6 +181,7 @@ async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, 
         facts: Arc::new(facts),
         activity: Arc::clone(&activity),
         forwarding,
+        ungranted: Mutex::new(None),
         _permit: permit,
     });
     let downstream = Downstream::new(stream, activity, policy.http.send_timeout);
@@ -204,7 +208,7 @@ async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
     context.count_end(&ended);
     // An upgrade has taken the stream away; a tunnel serves it now.
     let Some(parts) = connection.into_parts() else {
-        return;
+        return context.end_ungranted().await;
     };
     let stream = parts.io.into_inner();
     match ended {
@@ -255,6 +259,39 @@ async fn goodbye(mut stream: Downstream, words: &[u8]) {
 }
 
 impl Context {
+    /// Keeps a hold on the stream while `request` may switch protocols.
+    ///
+    /// hyper lets go of the stream when the connection ends, and also when the switch was refused.
+    pub(super) fn note_switch<B>(&self, request: &Request<B>) {
+        if request.version() < Version::HTTP_2
+            && let Some(promise) = request.extensions().get::<OnUpgrade>()
+        {
+            *self.ungranted() = Some(promise.clone());
+        }
+    }
+
+    /// A tunnel has the stream now.
+    pub(super) fn switch_granted(&self) {
+        *self.ungranted() = None;
+    }
+
+    /// Says goodbye on a stream that was given away for a switch that did not come about.
+    async fn end_ungranted(&self) {
+        let promise = self.ungranted().take();
+        if let Some(promise) = promise
+            && let Ok(upgraded) = promise.await
+            && let Ok(parts) = upgraded.downcast::<TokioIo<Downstream>>()
+        {
+            goodbye(parts.io.into_inner(), b"").await;
+        }
+    }
+
+    fn ungranted(&self) -> MutexGuard<'_, Option<OnUpgrade>> {
+        self.ungranted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn count_end(&self, ended: &Ended) {
         let connections = &self.worker.telemetry.metrics.connections;
         match ended {

@@ -121,6 +121,13 @@ impl Downstream {
         }
     }
 
+    /// A flush does not count: hyper flushes whenever it looks, also when nothing waits.
+    fn count_written(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(n)) = polled {
+            self.activity.wrote(*n);
+        }
+    }
+
     /// Keeps the clock of a write that cannot go on.
     fn watch_write<T>(
         &mut self,
@@ -130,7 +137,6 @@ impl Downstream {
         match polled {
             Poll::Ready(result) => {
                 self.is_stalled = false;
-                self.activity.wrote();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -191,6 +197,7 @@ impl AsyncWrite for Downstream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.count_written(&polled);
         self.watch_write(cx, polled)
     }
 
@@ -200,6 +207,7 @@ impl AsyncWrite for Downstream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.count_written(&polled);
         self.watch_write(cx, polled)
     }
 

@@ -16,6 +16,8 @@ use crate::upstream;
 pub(super) enum Refusal {
     /// Malformed or ambiguous, with the words for it.
     BadRequest(&'static str),
+    /// More fields in the header section than `--max-headers`.
+    TooManyFields,
     /// CONNECT or TRACE.
     MethodNotAllowed,
     /// An expectation other than 100-continue.
@@ -150,6 +152,12 @@ impl Answer {
                 Grpc::Internal,
                 "bad_request",
                 words,
+            ),
+            Refusal::TooManyFields => Self::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                Grpc::ResourceExhausted,
+                "request_headers_too_many",
+                "more header fields than --max-headers allows",
             ),
             Refusal::MethodNotAllowed => Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -323,6 +331,7 @@ mod tests {
                 413,
                 "request_body_too_large",
             ),
+            (Refusal::TooManyFields, 431, "request_headers_too_many"),
             (Refusal::MethodNotAllowed, 405, "method_not_allowed"),
             (Refusal::ExpectationFailed, 417, "expectation_failed"),
             (Refusal::UnaskedSwitch, 502, "upstream_unasked_switch"),

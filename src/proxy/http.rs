@@ -31,6 +31,7 @@ pub(super) fn handle(
     context: Arc<Context>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+    context.note_switch(&request);
     let record = Record::open(&context.facts, &request);
     let mut exchange = Box::new(Exchange::new(record, &context.activity));
     let shape = Shape::of(&request);
@@ -59,6 +60,7 @@ fn prepare(
     mut request: Request<Incoming>,
     exchange: &mut Exchange,
 ) -> Result<Prepared, Refusal> {
+    checks::number_of_fields(&request, context.worker.policy.http.max_headers)?;
     let host = checks::request(&request)?;
     let switch = upgrade::take(&mut request).map(Box::new);
     let limits = &context.worker.policy.http;

@@ -146,6 +146,7 @@ impl Switch {
             Ok(answer) => answer,
             Err(refusal) => return Err((refusal, exchange)),
         };
+        context.switch_granted();
         let (mut record, in_flight) = exchange.into_parts();
         // A tunnel over HTTP/2 shares its connection, which must not count as idle; one over
         // HTTP/1 has taken it, and the end of the client's bytes is the tunnel's own affair.

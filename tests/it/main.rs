@@ -13,6 +13,7 @@
     reason = "a test that cannot go on says so by panicking, and owns its tasks and threads"
 )]
 
+mod drain;
 mod early_answers;
 mod grpc;
 mod headers;
@@ -21,9 +22,11 @@ mod http1;
 mod http2;
 mod leaving;
 mod life;
+mod limits;
 mod outages;
 mod pool;
 mod streaming;
 mod support;
 mod tls;
 mod upgrade;
+mod websocket;

@@ -15,7 +15,7 @@ use crate::support::wait::PATIENCE;
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// More than the sidecar reads at once, so that something is unread when it closes.
-const BEHIND: [u8; 256 * 1024] = [0; 256 * 1024];
+static BEHIND: [u8; 256 * 1024] = [0; 256 * 1024];
 
 fn start(arguments: &[&str]) -> (Raw, Served) {
     let application = Raw::answering(ANSWER);

@@ -1,0 +1,277 @@
+//! Upgrades: WebSocket over HTTP/1.1 and over HTTP/2 (RFC 8441) to applications of either
+//! protocol, refusals, and the application's end of a tunnel.
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper::ext::Protocol;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, frame::coding::CloseCode};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::support::application::Raw;
+use crate::support::hyper_application::{Body, Hyper, answer};
+use crate::support::sidecar::Served;
+use crate::support::wait::{PATIENCE, eventually_async, within};
+
+const MIB: usize = 1024 * 1024;
+
+/// What an application does with a wish for a WebSocket: says every message back, or refuses.
+async fn application(mut request: Request<Incoming>) -> Response<Body> {
+    if request.uri().path() == "/refused" {
+        return answer(403, "not you");
+    }
+    let mut switched = answer(200, "");
+    if request.method() != Method::CONNECT {
+        let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
+            return answer(200, "no WebSocket");
+        };
+        let accept = derive_accept_key(key.as_bytes());
+        *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = switched.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept.try_into().unwrap());
+    }
+    if request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        let chosen = HeaderValue::from_static("second");
+        switched
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
+    tokio::spawn(echo(hyper::upgrade::on(&mut request)));
+    switched
+}
+
+async fn echo(upgrade: OnUpgrade) {
+    let stream = TokioIo::new(upgrade.await.unwrap());
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_text() || message.is_binary() {
+            // An error here is one of the next read, too.
+            let _ = socket.send(message).await;
+        }
+    }
+}
+
+/// Everything a WebSocket is for, against [`echo`].
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>) {
+    let large = Bytes::from((0..MIB).map(|n| n as u8).collect::<Vec<_>>());
+    for message in [
+        Message::text("hällo"),
+        Message::binary(vec![0, 255]),
+        Message::text(""),
+        Message::binary(large),
+    ] {
+        socket.send(message.clone()).await.unwrap();
+        let reply = within("a message", socket.next()).await;
+        assert!(reply.unwrap().unwrap() == message, "another than was sent");
+    }
+    socket.send(Message::Ping("p".into())).await.unwrap();
+    let reply = within("a pong", socket.next()).await;
+    assert_eq!(reply.unwrap().unwrap(), Message::Pong("p".into()));
+
+    let goodbye = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "done".into(),
+    };
+    socket.close(Some(goodbye.clone())).await.unwrap();
+    let reply = within("a close frame", socket.next()).await;
+    assert_eq!(reply.unwrap().unwrap(), Message::Close(Some(goodbye)));
+    assert!(within("the end", socket.next()).await.is_none());
+}
+
+fn asking(path: &str) -> Request<()> {
+    let mut request = format!("wss://localhost{path}")
+        .into_client_request()
+        .unwrap();
+    let offered = HeaderValue::from_static("first, second");
+    request
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_PROTOCOL, offered);
+    request
+}
+
+async fn over_http1(served: &Served) {
+    let client = served.client().alpn(&["http/1.1"]);
+    let stream = client.connect(served.address()).await.unwrap();
+    let (socket, response) = client_async(asking("/chat"), stream).await.unwrap();
+    assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "second");
+    converse(socket).await;
+    let record = served
+        .sidecar
+        .wait_for_log("the record", |line| line["url.path"] == "/chat");
+    assert_eq!(record["http.response.status_code"], 101);
+    for direction in ["bytes_in", "bytes_out"] {
+        assert!(record[direction].as_u64() > Some(MIB as u64), "{record}");
+    }
+}
+
+type Http2 = SendRequest<Empty<Bytes>>;
+
+async fn http2(served: &Served) -> Http2 {
+    let client = served.client().alpn(&["h2"]);
+    let stream = client.connect(served.address()).await.unwrap();
+    let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (send, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    send
+}
+
+async fn extended_connect(http2: &mut Http2, path: &str) -> Response<Incoming> {
+    let request = Request::connect(format!("https://localhost{path}"))
+        .extension(Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .header(SEC_WEBSOCKET_PROTOCOL, "first, second")
+        .body(Empty::new())
+        .unwrap();
+    let answer = http2.send_request(request);
+    within("an answer", answer).await.unwrap()
+}
+
+async fn over_http2(served: &Served) {
+    let mut http2 = http2(served).await;
+    let response = extended_connect(&mut http2, "/chat").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "second");
+    assert!(!response.headers().contains_key(SEC_WEBSOCKET_ACCEPT));
+    let upgraded: Upgraded = hyper::upgrade::on(response).await.unwrap();
+    let stream = TokioIo::new(upgraded);
+    converse(WebSocketStream::from_raw_socket(stream, Role::Client, None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_over_http1_reaches_an_http1_application() {
+    let application = Hyper::http1(application);
+    over_http1(&Served::start(application.upstream(), &[])).await;
+    let asked = &application.asked()[0];
+    assert_eq!(asked.headers["x-forwarded-proto"], "https");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_over_http1_reaches_an_h2c_application() {
+    let application = Hyper::h2c(application);
+    over_http1(&Served::start(application.upstream(), &[])).await;
+    let asked = &application.asked()[0];
+    assert_eq!(asked.method, Method::CONNECT);
+    assert_eq!(asked.uri.path(), "/chat");
+    for name in ["connection", "upgrade", "sec-websocket-key"] {
+        assert!(!asked.headers.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_over_http2_reaches_an_http1_application() {
+    let application = Hyper::http1(application);
+    over_http2(&Served::start(application.upstream(), &[])).await;
+    let asked = &application.asked()[0];
+    assert_eq!((&asked.method, asked.uri.path()), (&Method::GET, "/chat"));
+    assert_eq!(asked.headers["upgrade"], "websocket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_over_http2_reaches_an_h2c_application() {
+    let application = Hyper::h2c(application);
+    over_http2(&Served::start(application.upstream(), &[])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extended_connect_is_announced() {
+    let application = Hyper::http1(application);
+    let served = Served::start(application.upstream(), &[]);
+    let h2 = served.client().h2(served.address()).await.unwrap();
+    let is_announced = || h2.send.is_extended_connect_protocol_enabled();
+    eventually_async("SETTINGS_ENABLE_CONNECT_PROTOCOL", PATIENCE, is_announced).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_upgrade_is_an_ordinary_answer() {
+    for application in [Hyper::http1(application), Hyper::h2c(application)] {
+        let served = Served::start(application.upstream(), &[]);
+        let client = served.client().alpn(&["http/1.1"]);
+        let stream = client.connect(served.address()).await.unwrap();
+        let error = client_async(asking("/refused"), stream).await.unwrap_err();
+        let Error::Http(response) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(response.status(), 403);
+
+        let mut http2 = http2(&served).await;
+        let response = extended_connect(&mut http2, "/refused").await;
+        assert_eq!(response.status(), 403);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "not you");
+        // The connection is as good as before.
+        assert_eq!(extended_connect(&mut http2, "/chat").await.status(), 200);
+    }
+}
+
+const ASK: &str =
+    "GET /t HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: chat/1\r\n\r\n";
+const GRANT: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat/1\r\n\r\n";
+
+// UP-15
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_may_end_its_half_of_a_tunnel_first() {
+    let application = Raw::tcp(|mut conn| async move {
+        conn.read_head().await.unwrap().unwrap();
+        conn.write(format!("{GRANT}welcome")).await.unwrap();
+        conn.half_close().await.unwrap();
+        conn.read_to_end().await.unwrap();
+    });
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(ASK).await.unwrap();
+    assert_eq!(wire.response().await.unwrap().status, 101);
+    let all = within("the end of its half", wire.read_to_end()).await;
+    assert_eq!(all.unwrap(), b"welcome");
+    wire.write("still here").await.unwrap();
+    wire.shutdown().await.unwrap();
+    eventually_async("the rest at the application", PATIENCE, || {
+        application.received(0).ends_with("still here")
+    })
+    .await;
+}
+
+// H1-17
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_behind_an_upgrade_that_is_not_granted_stay_http() {
+    let application = Raw::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno");
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    // The next request is right behind the wish and must not become its bytes.
+    let next = "GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    wire.write(format!("{ASK}{next}")).await.unwrap();
+    for _ in 0..2 {
+        let response = wire.response().await.unwrap();
+        assert_eq!((response.status, response.text().as_str()), (200, "no"));
+    }
+    let received = application.all_received().concat();
+    assert!(received.contains("GET /next HTTP/1.1\r\n"), "{received}");
+}
+
+// TLS-16: the stream is not lost with the switch that was refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_ends_after_a_refused_upgrade_says_close_notify() {
+    let application = Hyper::http1(application);
+    let served = Served::start(application.upstream(), &["--idle-timeout", "300ms"]);
+    for ask in [ASK, &ASK.replace(": Upgrade", ": Upgrade, close")] {
+        let mut wire = served.client().http1(served.address()).await.unwrap();
+        wire.write(ask).await.unwrap();
+        let response = wire.response().await.unwrap();
+        assert_eq!(response.text(), "no WebSocket");
+        wire.assert_closed().await;
+    }
+}
