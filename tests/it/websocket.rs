@@ -1,5 +1,5 @@
 //! Upgrades: WebSocket over HTTP/1.1 and over HTTP/2 (RFC 8441) to applications of either
-//! protocol, refusals, and the application's end of a tunnel.
+//! protocol, other tokens, refusals, and the ends of a tunnel.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -13,6 +13,7 @@ use hyper::client::conn::http2::SendRequest;
 use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -260,6 +261,72 @@ async fn bytes_behind_an_upgrade_that_is_not_granted_stay_http() {
     }
     let received = application.all_received().concat();
     assert!(received.contains("GET /next HTTP/1.1\r\n"), "{received}");
+}
+
+/// An application that grants any upgrade, with the first words of the new protocol right behind,
+/// and then says back what it heard.
+fn granting() -> Raw {
+    Raw::tcp(|mut conn| async move {
+        conn.read_head().await.unwrap().unwrap();
+        conn.write(format!("{GRANT}welcome")).await.unwrap();
+        // An error is a client that does not want what it was granted.
+        if let Ok(said) = conn.read_to_end().await {
+            conn.write([b"heard ", &said[..]].concat()).await.unwrap();
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_token_than_websocket_passes_and_the_client_may_end_first() {
+    let application = granting();
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(ASK).await.unwrap();
+    let response = wire.response().await.unwrap();
+    assert_eq!(response.status, 101);
+    assert_eq!(response.header("upgrade"), Some("chat/1"));
+    assert_eq!(wire.read_exact(7).await.unwrap(), b"welcome");
+    wire.write("anything").await.unwrap();
+    wire.shutdown().await.unwrap();
+    let rest = within("the end", wire.read_to_end()).await.unwrap();
+    assert_eq!(rest, b"heard anything");
+    let seen = application.received(0).to_lowercase();
+    assert!(seen.contains("upgrade: chat/1\r\n"), "{seen}");
+}
+
+// H1-17
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_unasked_or_to_another_protocol_is_502() {
+    let application = granting();
+    let served = Served::start(application.upstream(), &[]);
+    let unasked = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for request in [unasked, &ASK.replace("chat/1", "chat/2")] {
+        let mut wire = served.client().http1(served.address()).await.unwrap();
+        wire.write(request).await.unwrap();
+        assert_eq!(wire.response().await.unwrap().status, 502, "{request}");
+    }
+    let what = "the reason";
+    let is_reason = |line: &Value| line["flag"] == "upstream_unasked_switch";
+    served.sidecar.wait_for_log(what, is_reason);
+}
+
+// H1-17
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_to_h2c_is_stripped() {
+    let application = Raw::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+         Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+    )
+    .await
+    .unwrap();
+    assert_eq!(wire.response().await.unwrap().status, 200);
+    let received = application.received(0).to_lowercase();
+    assert!(!received.contains("h2c"), "{received}");
+    assert!(!received.contains("http2-settings"), "{received}");
+    assert!(!received.contains("upgrade"), "{received}");
 }
 
 // TLS-16: the stream is not lost with the switch that was refused.

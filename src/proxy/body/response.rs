@@ -106,12 +106,10 @@ impl ResponseBody {
             limit,
             timer: Box::pin(tokio::time::sleep(limit)),
         });
-        // hyper does not even ask for a body that an HTTP/2 client has no window for.
-        let waiting = (!body.is_end_stream()).then(|| exchange.activity.waiting());
         Self {
             content: Content::Upstream(body),
             tail: Some(exchange),
-            waiting,
+            waiting: None,
             idle,
             broken: None,
         }
