@@ -11,6 +11,8 @@ mod checks;
 mod connection;
 mod downstream;
 mod error;
+mod frames;
+mod framing;
 mod headers;
 mod http;
 mod protocol;

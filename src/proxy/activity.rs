@@ -4,11 +4,13 @@
 //! per request instead of a timer re-armed per request. All of them run on one thread; the
 //! atomics are there because hyper wants tasks that could move.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::framing::HeadFault;
 
 /// Writes no longer than this move no data: HTTP/2's PING, SETTINGS and WINDOW_UPDATE.
 const KEEPING_ALIVE: usize = 32;
@@ -19,11 +21,17 @@ pub(super) struct Activity {
     opened: Instant,
     heads: Heads,
     requests: AtomicU32,
-    has_served: AtomicBool,
+    begun: AtomicU32,
     uploads: AtomicU32,
     has_unread: AtomicBool,
     /// Microseconds after `opened`, plus one: zero means no head is arriving.
     head_since: AtomicU64,
+    /// A head has begun behind the request that is in flight.
+    head_is_partial: AtomicBool,
+    head_fault: OnceLock<HeadFault>,
+    is_switched: AtomicBool,
+    is_refused: AtomicBool,
+    has_flooded: AtomicBool,
     idle_since: AtomicU64,
     waiting_bodies: AtomicU32,
     has_written: AtomicBool,
@@ -73,10 +81,15 @@ impl Activity {
             opened: Instant::now(),
             heads,
             requests: AtomicU32::new(0),
-            has_served: AtomicBool::new(false),
+            begun: AtomicU32::new(0),
             uploads: AtomicU32::new(0),
             has_unread: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
+            head_is_partial: AtomicBool::new(false),
+            head_fault: OnceLock::new(),
+            is_switched: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
+            has_flooded: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             waiting_bodies: AtomicU32::new(0),
             has_written: AtomicBool::new(false),
@@ -109,7 +122,7 @@ impl Activity {
     /// A request begins.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.requests.fetch_add(1, Relaxed);
-        self.has_served.store(true, Relaxed);
+        self.begun.fetch_add(1, Relaxed);
         self.head_since.store(0, Relaxed);
         InFlight(Arc::clone(self))
     }
@@ -141,7 +154,57 @@ impl Activity {
 
     /// Whether a request has ever begun.
     pub(super) fn has_served(&self) -> bool {
-        self.has_served.load(Relaxed)
+        self.begun.load(Relaxed) > 0
+    }
+
+    /// Whether `requests` have begun and none of them is in flight.
+    pub(super) fn has_finished(&self, requests: u32) -> bool {
+        self.begun.load(Relaxed) == requests && self.requests.load(Relaxed) == 0
+    }
+
+    /// Whether bytes of a head are waiting for the rest of it.
+    pub(super) fn head_is_partial(&self, is_partial: bool) {
+        self.head_is_partial.store(is_partial, Relaxed);
+    }
+
+    /// A head was refused, and with it the connection; the first reason stays.
+    pub(super) fn refuse_head(&self, fault: HeadFault) {
+        let _ = self.head_fault.set(fault);
+    }
+
+    /// Why a head was refused, if one was.
+    pub(super) fn head_fault(&self) -> Option<HeadFault> {
+        self.head_fault.get().copied()
+    }
+
+    /// The client was told off: what it still sends is no request.
+    pub(super) fn refuse(&self) {
+        self.is_refused.store(true, Relaxed);
+    }
+
+    /// Whether the client was told off.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Relaxed)
+    }
+
+    /// The client has sent more frames that move nothing than it may.
+    pub(super) fn exceed_frame_budget(&self) {
+        self.has_flooded.store(true, Relaxed);
+    }
+
+    /// Whether the client has sent more frames that move nothing than it may.
+    pub(super) fn has_exceeded_frame_budget(&self) -> bool {
+        self.has_flooded.load(Relaxed)
+    }
+
+    /// The connection has left HTTP.
+    pub(super) fn switch(&self) {
+        self.is_switched.store(true, Relaxed);
+    }
+
+    /// Whether the connection has left HTTP.
+    pub(super) fn is_switched(&self) -> bool {
+        self.is_switched.load(Relaxed)
     }
 
     /// From now on the socket reads as closed: hyper ends every stream and closes in order.
@@ -187,7 +250,11 @@ impl Upload {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.idle_since.store(self.0.now(), Relaxed);
+        let now = self.0.now();
+        self.0.idle_since.store(now, Relaxed);
+        if self.0.head_is_partial.load(Relaxed) {
+            self.0.head_since.store(now + 1, Relaxed);
+        }
         self.0.requests.fetch_sub(1, Relaxed);
     }
 }
@@ -233,6 +300,18 @@ mod tests {
             activity.watch(),
             Watch::Idle(opened + Duration::from_secs(6))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_began_behind_a_request_has_its_time_from_the_answers_end() {
+        let activity = Activity::new(Heads::Begin);
+        activity.read();
+        let request = activity.begin();
+        activity.head_is_partial(true);
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(activity.watch(), Watch::Busy);
+        drop(request);
+        assert_eq!(activity.watch(), Watch::Head(Instant::now()));
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! What must hold of a request before anything of it is passed on.
 //!
-//! Ambiguity is refused, never repaired. The home of every shape check on a parsed request; what
-//! hyper refuses while parsing never gets here.
+//! Ambiguity is refused, never repaired. The home of every shape check on a parsed request. What
+//! parsing an HTTP/1 head would hide is judged before, in [`super::framing`]; of HTTP/2, h2 refuses
+//! what makes a request malformed (RFC 9113 section 8.1.1) with a reset, but for what is here.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Request, Version};
 
 use super::error::Refusal;
+use super::framing::HeadFault;
 use super::headers::{ConnectionOptions, connection_options};
 
 /// Judges a parsed request head and returns the host it is for.
@@ -17,6 +19,9 @@ use super::headers::{ConnectionOptions, connection_options};
 pub(super) fn request<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
     method_and_target(request)?;
     expectation(request.headers())?;
+    if request.version() == Version::HTTP_2 {
+        http2_fields(request)?;
+    }
     if request.version() < Version::HTTP_2
         && connection_options(request.headers()) == ConnectionOptions::Abusive
     {
@@ -33,7 +38,7 @@ pub(super) fn request<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Re
 /// When there are more than `most`.
 pub(super) fn number_of_fields<B>(request: &Request<B>, most: u16) -> Result<(), Refusal> {
     if request.headers().len() > usize::from(most) {
-        return Err(Refusal::TooManyFields);
+        return Err(Refusal::Head(HeadFault::TOO_MANY));
     }
     Ok(())
 }
@@ -49,6 +54,35 @@ fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
         "*" if *request.method() == Method::OPTIONS => Ok(()),
         path if path.starts_with('/') => Ok(()),
         _ => Err(Refusal::BadRequest("the request target is not a path")),
+    }
+}
+
+/// What h2 lets through and HTTP/1 could not carry as it is meant.
+fn http2_fields<B>(request: &Request<B>) -> Result<(), Refusal> {
+    // RFC 9113 section 8.2.1.
+    let is_padded = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        is_blank(bytes.first()) || is_blank(bytes.last())
+    };
+    if request.headers().values().any(is_padded) {
+        return Err(Refusal::BadRequest("white space around a header value"));
+    }
+    if request
+        .method()
+        .as_str()
+        .bytes()
+        .any(|b| b.is_ascii_lowercase())
+    {
+        return Err(Refusal::BadRequest("the method is not in capitals"));
+    }
+    let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next().map(HeaderValue::as_bytes), lengths.next()) {
+        (None | Some([b'0']), None) => Ok(()),
+        (Some([b'1'..=b'9', rest @ ..]), None) if rest.iter().all(u8::is_ascii_digit) => Ok(()),
+        _ => Err(Refusal::BadRequest(
+            "Content-Length is not one decimal number",
+        )),
     }
 }
 
@@ -191,6 +225,33 @@ mod tests {
         assert!(request(&star).is_err());
         *star.method_mut() = Method::OPTIONS;
         assert!(request(&star).is_ok());
+    }
+
+    // H2-10
+    #[test]
+    fn what_http1_could_not_carry_is_refused_from_http2() {
+        let with = |method: &str, name: &'static str, values: &[&str]| {
+            let mut asked = get("https://a/", &[]);
+            *asked.version_mut() = Version::HTTP_2;
+            *asked.method_mut() = method.parse().unwrap();
+            for value in values {
+                asked.headers_mut().append(name, value.parse().unwrap());
+            }
+            request(&asked).is_ok()
+        };
+        assert!(with("GET", "x", &["a b", ""]));
+        assert!(with("POST", "content-length", &["10"]));
+        for (method, name, values) in [
+            ("get", "x", &["a"][..]),
+            ("GET", "x", &["a", " b"]),
+            ("GET", "x", &["a\t"]),
+            ("POST", "content-length", &["5", "5"]),
+            ("POST", "content-length", &["05"]),
+            ("POST", "content-length", &["5,5"]),
+            ("POST", "content-length", &[""]),
+        ] {
+            assert!(!with(method, name, values), "{method} {name} {values:?}");
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::activity::{Activity, Heads};
-use super::downstream::Downstream;
+use super::downstream::{Downstream, Reader};
+use super::framing::Limits;
 use super::headers::{Forwarding, Trust};
 use super::protocol;
 use super::serve::{self, Cut, Ended, Loop};
@@ -184,7 +185,15 @@ async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, 
         ungranted: Mutex::new(None),
         _permit: permit,
     });
-    let downstream = Downstream::new(stream, activity, policy.http.send_timeout);
+    let reader = match (policy.protocol, alpn) {
+        (Protocol::Raw, _) => Reader::Raw,
+        (_, Alpn::H2) => Reader::http2(policy.http.max_header_size),
+        (_, Alpn::Http1) => Reader::http1(Limits {
+            size: policy.http.max_header_size,
+            fields: policy.http.max_headers,
+        }),
+    };
+    let downstream = Downstream::new(stream, activity, policy.http.send_timeout, reader);
     if policy.protocol == Protocol::Raw {
         return tcp::serve(&context, downstream).await;
     }
@@ -212,7 +221,8 @@ async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
     };
     let stream = parts.io.into_inner();
     match ended {
-        // The answer is out, and a reset over the rest of the upload would overtake it.
+        // The answer is out, and a reset over what the client still sends would overtake it.
+        Ended::Done(Ok(())) if context.activity.is_refused() => linger(stream.into_socket()).await,
         Ended::Done(Ok(())) if context.activity.has_unread() => {
             linger_upload(stream.into_socket()).await;
         }
@@ -273,6 +283,7 @@ impl Context {
     /// A tunnel has the stream now.
     pub(super) fn switch_granted(&self) {
         *self.ungranted() = None;
+        self.activity.switch();
     }
 
     /// Says goodbye on a stream that was given away for a switch that did not come about.
@@ -294,6 +305,15 @@ impl Context {
 
     fn count_end(&self, ended: &Ended) {
         let connections = &self.worker.telemetry.metrics.connections;
+        if self.activity.has_exceeded_frame_budget() {
+            connections.flooded.increment();
+            tracing::info!(
+                client.address = %self.facts.client,
+                reason = "http2_frame_flood",
+                "connection ended: too many HTTP/2 frames that move nothing"
+            );
+            return;
+        }
         match ended {
             Ended::Done(Ok(())) => connections.closed.increment(),
             Ended::Done(Err(error)) => {

@@ -1,12 +1,12 @@
 //! The TLS stream as hyper sees it.
 //!
-//! Reports reads and writes to the connection's timers, cuts a client that takes no data, and
-//! knows what the end of a client's bytes means (below). Everything else goes straight through.
-//!
-//! A FIN behind close_notify says only that the client sends no more (RFC 8446 section 6.1). A
-//! client that waits for its answer looks the same as one that has gone. So the wrapper asks: it
-//! sends a key update, which a living client swallows and a closed socket answers with a reset.
-//! TLS 1.2 has no half-close (RFC 5246 section 7.2.1): there the end is the end.
+//! What arrives is judged before hyper has it, by [`super::framing`] or [`super::frames`].
+//! Reads and writes are reported to the connection's timers, a client that takes no data is cut,
+//! and what the end of a client's bytes means is known in [`end`]. The rest goes straight through.
+
+mod end;
+mod http1;
+mod http2;
 
 use std::future::Future as _;
 use std::io;
@@ -20,36 +20,33 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
+use super::framing::{Framing, Limits};
 use crate::tls;
+use end::End;
+use http2::Http2Reader;
 
-/// The first look for the reset that answers a key update; later looks come at twice the pause.
-const FIRST_LOOK: Duration = Duration::from_millis(4);
-/// The longest pause between two looks.
-const LAST_LOOK: Duration = Duration::from_secs(1);
+/// Bytes read at once that hyper does not get at once, and thrown away at once.
+const ASIDE: usize = 4096;
 
 /// The TLS stream as hyper sees it.
 pub(super) struct Downstream {
     stream: Box<tls::Stream>,
     activity: Arc<Activity>,
+    reader: Reader,
     send_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
     is_stalled: bool,
     end: End,
 }
 
-/// The end of the client's bytes.
-enum End {
-    NotYet,
-    /// Just seen: a request that came in the same read has its turn to begin first.
-    Seen,
-    /// The client may be waiting for its answer: looking for a sign that it has gone.
-    Looking {
-        next: Pin<Box<Sleep>>,
-        pause: Duration,
-    },
-    /// Answered: what hyper still holds goes out first, and a pipelined request may begin.
-    Answered(Pin<Box<Sleep>>),
-    Reached,
+/// What judges the bytes that arrive.
+pub(super) enum Reader {
+    /// HTTP/1.
+    Http1(Framing),
+    /// HTTP/2.
+    Http2(Http2Reader),
+    /// Nothing.
+    Raw,
 }
 
 impl Downstream {
@@ -57,10 +54,12 @@ impl Downstream {
         stream: Box<tls::Stream>,
         activity: Arc<Activity>,
         send_timeout: Duration,
+        reader: Reader,
     ) -> Self {
         Self {
             stream,
             activity,
+            reader,
             send_timeout,
             stalled: None,
             is_stalled: false,
@@ -74,57 +73,34 @@ impl Downstream {
         socket.into_inner()
     }
 
-    fn ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.end, End::NotYet) && !self.activity.awaits_answer() {
-            self.end = End::Seen;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+    /// What TLS has; nothing added is the end.
+    fn poll_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.end {
+            End::NotYet => {}
+            End::Seen => return self.ended(cx),
+            End::Looking { .. } | End::Answered(_) => return self.poll_look(cx),
+            End::Reached => return Poll::Ready(Ok(())),
         }
-        if !self.activity.awaits_answer() || !tls::request_sign_of_life(&mut self.stream) {
-            self.end = End::Reached;
-            return Poll::Ready(Ok(()));
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() == before {
+            return self.ended(cx);
         }
-        // Whether it left is seen by the look below; a full send buffer only delays it.
-        let _ = Pin::new(&mut self.stream).poll_flush(cx);
-        self.end = End::looking();
-        self.poll_look(cx)
-    }
-
-    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match &mut self.end {
-                End::Looking { .. } if !self.activity.awaits_answer() => {
-                    let next = Box::pin(tokio::time::sleep(FIRST_LOOK));
-                    self.end = End::Answered(next);
-                }
-                End::Looking { next, pause } => {
-                    ready!(next.as_mut().poll(cx));
-                    *pause = (*pause * 2).min(LAST_LOOK);
-                    next.as_mut().reset(Instant::now() + *pause);
-                    if tls::is_reset(&self.stream) {
-                        self.end = End::Reached;
-                        return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-                    }
-                }
-                End::Answered(next) => {
-                    ready!(next.as_mut().poll(cx));
-                    if self.activity.awaits_answer() {
-                        self.end = End::looking();
-                    } else if self.is_stalled {
-                        next.as_mut().reset(Instant::now() + LAST_LOOK);
-                    } else {
-                        self.end = End::Reached;
-                    }
-                }
-                End::NotYet | End::Seen | End::Reached => return Poll::Ready(Ok(())),
-            }
-        }
+        self.activity.read();
+        Poll::Ready(Ok(()))
     }
 
     /// A flush does not count: hyper flushes whenever it looks, also when nothing waits.
-    fn count_written(&self, polled: &Poll<io::Result<usize>>) {
+    fn count_written(&mut self, polled: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(n)) = polled {
             self.activity.wrote(*n);
+            if let Reader::Http2(reader) = &mut self.reader {
+                reader.wrote(*n);
+            }
         }
     }
 
@@ -155,12 +131,15 @@ impl Downstream {
     }
 }
 
-impl End {
-    fn looking() -> Self {
-        Self::Looking {
-            next: Box::pin(tokio::time::sleep(FIRST_LOOK)),
-            pause: FIRST_LOOK,
-        }
+impl Reader {
+    /// For HTTP/1 requests within `limits`.
+    pub(super) fn http1(limits: Limits) -> Self {
+        Self::Http1(Framing::new(limits))
+    }
+
+    /// For HTTP/2 with header lists of `max_header_list` bytes at most.
+    pub(super) fn http2(max_header_list: u32) -> Self {
+        Self::Http2(Http2Reader::new(max_header_list))
     }
 }
 
@@ -170,23 +149,14 @@ impl AsyncRead for Downstream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.activity.is_cut() {
+        if self.activity.is_cut() {
             return Poll::Ready(Ok(()));
         }
-        match this.end {
-            End::NotYet => {}
-            End::Seen => return this.ended(cx),
-            End::Looking { .. } | End::Answered(_) => return this.poll_look(cx),
-            End::Reached => return Poll::Ready(Ok(())),
+        match self.reader {
+            Reader::Http1(_) => self.poll_http1(cx, buffer),
+            Reader::Http2(_) => self.poll_http2(cx, buffer),
+            Reader::Raw => self.poll_stream(cx, buffer),
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() == before {
-            return this.ended(cx);
-        }
-        this.activity.read();
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -221,6 +191,7 @@ impl AsyncWrite for Downstream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        self.poll_linger(cx).map(Ok)
     }
 }

@@ -7,6 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 
 use super::body::{Exchange, RequestBodyFailure, ResponseBody};
+use super::framing::HeadFault;
 use crate::net::ConnectError;
 use crate::telemetry::record::Flag;
 use crate::upstream;
@@ -16,8 +17,8 @@ use crate::upstream;
 pub(super) enum Refusal {
     /// Malformed or ambiguous, with the words for it.
     BadRequest(&'static str),
-    /// More fields in the header section than `--max-headers`.
-    TooManyFields,
+    /// The head itself.
+    Head(HeadFault),
     /// CONNECT or TRACE.
     MethodNotAllowed,
     /// An expectation other than 100-continue.
@@ -115,8 +116,10 @@ pub(super) fn respond(
         }
         _ => {}
     }
-    if shape.is_http1() && answer.status.is_client_error() {
+    let is_theirs = answer.status.is_client_error() || matches!(refusal, Refusal::Head(_));
+    if shape.is_http1() && is_theirs {
         // What follows on this connection cannot be trusted to be a request.
+        exchange.refuse_what_follows();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     *response.body_mut() = if shape.is_head {
@@ -153,11 +156,11 @@ impl Answer {
                 "bad_request",
                 words,
             ),
-            Refusal::TooManyFields => Self::new(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                Grpc::ResourceExhausted,
-                "request_headers_too_many",
-                "more header fields than --max-headers allows",
+            Refusal::Head(fault) => Self::new(
+                StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_REQUEST),
+                Grpc::Internal,
+                fault.flag,
+                fault.words,
             ),
             Refusal::MethodNotAllowed => Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -201,6 +204,12 @@ impl Answer {
                 Grpc::DeadlineExceeded,
                 "request_body_timeout",
                 "no byte of the request body within --request-body-timeout",
+            ),
+            RequestBodyFailure::Malformed => Self::new(
+                StatusCode::BAD_REQUEST,
+                Grpc::Internal,
+                "bad_framing",
+                "the chunked body is not well-formed",
             ),
             RequestBodyFailure::ClientGone => Self::new(
                 StatusCode::BAD_REQUEST,
@@ -331,7 +340,16 @@ mod tests {
                 413,
                 "request_body_too_large",
             ),
-            (Refusal::TooManyFields, 431, "request_headers_too_many"),
+            (
+                Refusal::Head(HeadFault::TOO_MANY),
+                431,
+                "request_headers_too_many",
+            ),
+            (
+                Refusal::Body(RequestBodyFailure::Malformed),
+                400,
+                "bad_framing",
+            ),
             (Refusal::MethodNotAllowed, 405, "method_not_allowed"),
             (Refusal::ExpectationFailed, 417, "expectation_failed"),
             (Refusal::UnaskedSwitch, 502, "upstream_unasked_switch"),

@@ -5,11 +5,13 @@
 
 mod forwarded;
 mod hop_by_hop;
+mod trailers;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use forwarded::{Forwarding, Trust, set_forwarded};
 pub(super) use hop_by_hop::{ConnectionOptions, connection_options, strip_hop_by_hop};
+pub(super) use trailers::strip_trailers;
 
 use crate::config;
 

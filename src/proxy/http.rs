@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use super::body::{self, Exchange, Fate, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::{self, Refusal, Shape};
+use super::framing::STAND_IN_METHOD;
 use super::upgrade::{self, Switch};
 use super::{checks, headers};
 use crate::config::ProxyProtocolOut;
@@ -60,6 +61,7 @@ fn prepare(
     mut request: Request<Incoming>,
     exchange: &mut Exchange,
 ) -> Result<Prepared, Refusal> {
+    refused_head(context, &request, exchange)?;
     checks::number_of_fields(&request, context.worker.policy.http.max_headers)?;
     let host = checks::request(&request)?;
     let switch = upgrade::take(&mut request).map(Box::new);
@@ -76,6 +78,24 @@ fn prepare(
         fate,
         switch,
     })
+}
+
+/// Whether `request` stands for a head that hyper was not given.
+fn refused_head(
+    context: &Context,
+    request: &Request<Incoming>,
+    exchange: &mut Exchange,
+) -> Result<(), Refusal> {
+    match context.activity.head_fault() {
+        Some(fault)
+            if request.method().as_str() == STAND_IN_METHOD
+                && !request.headers().contains_key(header::HOST) =>
+        {
+            exchange.record.forget_target();
+            Err(Refusal::Head(fault))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Sends the request and makes of the application's answer what the client is to see.

@@ -11,6 +11,8 @@ use hyper_util::rt::TokioTimer;
 use super::Policy;
 use crate::drain::Streams;
 
+/// Whatever the limit, the stand-in for a refused head gets through.
+const SMALLEST_HEAD: usize = 1024;
 /// Streams a client may have open at once (RFC 9113 section 5.1.2 recommends at least 100).
 const MAX_STREAMS: u32 = 128;
 /// Receive window of one stream.
@@ -22,20 +24,24 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 256 * 1024;
 /// Streams a client may reset before they were accepted (rapid reset, CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
+/// Streams that we had to reset for what the client sent on them (MadeYouReset, CVE-2025-8671).
+const LOCAL_RESETS: usize = 64;
 /// Without an answer to a PING for this long the peer is dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The HTTP/1 server that `policy` wants.
 pub(super) fn http1(policy: &Policy) -> http1::Builder {
     let limits = &policy.http;
+    // The limits are kept by `super::framing`, which has words for them; hyper's own never fire.
+    let head = (limits.max_header_size as usize).max(SMALLEST_HEAD);
     let mut http1 = http1::Builder::new();
     http1
         .header_read_timeout(None)
         // Half-close is decided by the stream, which can tell it from a client that has gone.
         .half_close(false)
         .max_headers(usize::from(limits.max_headers))
-        .max_header_size(limits.max_header_size as usize)
-        .max_buf_size((limits.max_header_size as usize).max(64 * 1024));
+        .max_header_size(head)
+        .max_buf_size(head.max(64 * 1024));
     http1
 }
 
@@ -50,6 +56,7 @@ pub(super) fn http2(policy: &Policy, streams: Streams) -> http2::Builder<Streams
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
         .keep_alive_interval(policy.listen.keepalive_interval)
         .keep_alive_timeout(PING_TIMEOUT)
         .enable_connect_protocol();

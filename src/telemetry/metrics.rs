@@ -93,6 +93,8 @@ pub struct Connections {
     pub failed: Counter,
     /// Ended by one of the proxy's timeouts.
     pub timed_out: Counter,
+    /// Ended because the client sent too many HTTP/2 frames that move nothing.
+    pub flooded: Counter,
 }
 
 /// Handshakes that led to a session.

@@ -94,6 +94,11 @@ impl Record {
         record
     }
 
+    /// The target is not known: the head was refused as it stood.
+    pub fn forget_target(&mut self) {
+        self.target = None;
+    }
+
     /// Opens the record of a session of raw bytes.
     pub fn open_raw(facts: &Arc<ConnectionFacts>) -> Self {
         Self::blank(facts)

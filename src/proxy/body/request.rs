@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config;
 use crate::proxy::activity::{Activity, Upload};
+use crate::proxy::headers::strip_trailers;
 use crate::telemetry::record::{Record, Transferred};
 use crate::upstream::BoxError;
 
@@ -56,6 +57,8 @@ pub(in crate::proxy) enum RequestBodyFailure {
     Timeout,
     /// The client broke off.
     ClientGone,
+    /// Its framing is unsound.
+    Malformed,
 }
 
 /// What became of a body, for whoever gave it away.
@@ -80,6 +83,7 @@ impl Fate {
             1 => Some(RequestBodyFailure::TooLarge),
             2 => Some(RequestBodyFailure::Timeout),
             3 => Some(RequestBodyFailure::ClientGone),
+            4 => Some(RequestBodyFailure::Malformed),
             _ => None,
         }
     }
@@ -89,6 +93,7 @@ impl Fate {
             RequestBodyFailure::TooLarge => 1,
             RequestBodyFailure::Timeout => 2,
             RequestBodyFailure::ClientGone => 3,
+            RequestBodyFailure::Malformed => 4,
         };
         self.0.failure.store(code, Relaxed);
     }
@@ -181,8 +186,11 @@ impl Streaming {
                 self.complete();
                 Poll::Ready(None)
             }
-            Some(Err(_)) => Poll::Ready(Some(Err(RequestBodyFailure::ClientGone))),
-            Some(Ok(frame)) => {
+            Some(Err(error)) => Poll::Ready(Some(Err(RequestBodyFailure::of(&error)))),
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    strip_trailers(trailers);
+                }
                 if let Some(data) = frame.data_ref() {
                     let n = data.len() as u64;
                     self.received.fetch_add(n, Relaxed);
@@ -258,12 +266,24 @@ impl Body for RequestBody {
     }
 }
 
+impl RequestBodyFailure {
+    /// [`crate::proxy::framing`] ends an unsound body with an error of its own kind.
+    fn of(error: &hyper::Error) -> Self {
+        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+        match cause.map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::InvalidData) => Self::Malformed,
+            _ => Self::ClientGone,
+        }
+    }
+}
+
 impl std::fmt::Display for RequestBodyFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::TooLarge => "over --max-body-size",
             Self::Timeout => "no byte within --request-body-timeout",
             Self::ClientGone => "the client broke off",
+            Self::Malformed => "the chunked body is not well-formed",
         })
     }
 }

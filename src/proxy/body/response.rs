@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::RequestBody;
 use crate::proxy::activity::{Activity, InFlight, Waiting};
+use crate::proxy::headers::strip_trailers;
 use crate::telemetry::record::Record;
 use crate::upstream::{self, BoxError};
 
@@ -30,6 +31,11 @@ impl Exchange {
             in_flight: activity.begin(),
             activity: Arc::clone(activity),
         }
+    }
+
+    /// Ends the connection behind the answer, and nothing more of it is taken for a request.
+    pub(in crate::proxy) fn refuse_what_follows(&self) {
+        self.activity.refuse();
     }
 
     /// The record, and the guard that keeps the connection from being idle.
@@ -155,7 +161,10 @@ impl Body for ResponseBody {
             Content::Upstream(body) => Pin::new(body).poll_frame(cx),
         };
         match polled {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    strip_trailers(trailers);
+                }
                 this.yielded(&frame);
                 if this.content.is_end() || frame.is_trailers() {
                     this.ended();

@@ -109,6 +109,9 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> HeaderValue {
     HeaderValue::from_bytes(&list).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
+/// Where a body ends; the names have no `_`.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
 /// Removes what a client may not say about itself.
 fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
     // One pass over the names; removing is the rare case.
@@ -127,7 +130,8 @@ fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
 
 /// Whether `name` speaks of the client's address, protocol or certificate.
 ///
-/// A look-alike with `_` is removed also from a trusted proxy, which spells it with `-`.
+/// A look-alike with `_` is removed also from a trusted proxy, which spells it with `-`; so is one
+/// of the framing headers, which an application behind CGI's naming could not tell from them.
 fn is_claim(name: &str, trust: Trust) -> bool {
     if !matches!(
         name.as_bytes().first(),
@@ -136,12 +140,14 @@ fn is_claim(name: &str, trust: Trust) -> bool {
         return false;
     }
     if name.contains('_') {
-        return is_claim_spelled(&name.replace('_', "-"));
+        let hyphenated = name.replace('_', "-");
+        return FRAMING.contains(&hyphenated.as_str()) || is_claim_spelled(&hyphenated);
     }
     trust == Trust::Stranger && is_claim_spelled(name)
 }
 
-fn is_claim_spelled(name: &str) -> bool {
+/// Whether `name`, spelled with hyphens, speaks of the client's address, protocol or certificate.
+pub(super) fn is_claim_spelled(name: &str) -> bool {
     const PREFIXES: [&str; 6] = [
         "x-forwarded-",
         "client-cert",

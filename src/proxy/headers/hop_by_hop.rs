@@ -3,6 +3,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::forwarded::is_claim_spelled;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -20,14 +22,12 @@ const FIXED: [HeaderName; 8] = [
 ];
 
 /// What a client must not make us remove by listing it in `Connection`.
-const UNLISTABLE: [&str; 7] = [
+const UNLISTABLE: [&str; 5] = [
     "host",
     "content-length",
     "transfer-encoding",
     "cookie",
     "authorization",
-    "forwarded",
-    "x-real-ip",
 ];
 
 /// What the `Connection` lines of a message ask for.
@@ -43,11 +43,11 @@ pub(in crate::proxy) enum ConnectionOptions {
 pub(in crate::proxy) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
     let abusive = listed(headers).any(|name| {
         let name = name.to_ascii_lowercase();
-        UNLISTABLE.contains(&name.as_str())
-            || name.starts_with("x-forwarded-")
-            || name.contains("client-cert")
+        UNLISTABLE.contains(&name.as_str()) || is_claim_spelled(&name)
     });
-    if abusive {
+    // Which names a line lists that is not text, nobody can say.
+    let is_text = |line: &HeaderValue| line.to_str().is_ok();
+    if abusive || !headers.get_all(header::CONNECTION).iter().all(is_text) {
         ConnectionOptions::Abusive
     } else {
         ConnectionOptions::Fair

@@ -1,0 +1,230 @@
+//! A budget for HTTP/2 frames that move nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE,
+//! RST_STREAM and frames nobody knows.
+//!
+//! h2 answers or swallows them for ever, so a client can keep a worker busy with frames that cost
+//! it next to nothing (CVE-2019-9512, 9513, 9515). Frame headers are read on their way to h2;
+//! payloads are leapt over. What moves data earns: answers taken by the client, requests, uploads.
+//! Invariant: h2 is stopped between two frames, by the one thing that makes it end a connection
+//! with ENHANCE_YOUR_CALM: a header block that never ends.
+
+use tokio::time::Instant;
+
+/// RFC 9113 section 3.4: the client's first bytes, before its first frame.
+const PREFACE: u64 = 24;
+/// RFC 9113 section 4.1.
+const HEADER: usize = 9;
+/// What a client may spend before it has earned anything.
+const RESERVE: i64 = 1000;
+/// What it gets back a second, up to the reserve.
+const A_SECOND: i64 = 100;
+/// A request pays for the frames that usually go with it.
+const REQUEST_EARNS: i64 = 4;
+/// A reset costs more than its request earned: rapid reset, CVE-2023-44487.
+const RESET_COSTS: i64 = 8;
+/// Bytes of an answer that pay for one frame, and of an upload's DATA frame that do.
+const BYTES_PER_FRAME: u64 = 1024;
+/// Headers of h2's own frame size, which is never raised.
+const FRAME_SIZE: u32 = 16 * 1024;
+
+/// Frame types (RFC 9113 section 6).
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+/// The frames of one connection.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// Bytes to leap over before the next frame header.
+    left: u64,
+    credit: i64,
+    since: Instant,
+    earned: u64,
+}
+
+/// What came of reading frame headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// h2 may see this many bytes; behind them is less than a frame header.
+    Passed(usize),
+    /// The budget is spent: h2 may see this many bytes, and the connection is over.
+    Spent(usize),
+}
+
+impl Frames {
+    pub(super) fn new() -> Self {
+        Self {
+            left: PREFACE,
+            credit: RESERVE,
+            since: Instant::now(),
+            earned: 0,
+        }
+    }
+
+    /// The client has taken `n` bytes.
+    pub(super) fn wrote(&mut self, n: usize) {
+        self.earned += n as u64;
+        if self.earned >= BYTES_PER_FRAME {
+            self.earn((self.earned / BYTES_PER_FRAME).cast_signed());
+            self.earned %= BYTES_PER_FRAME;
+        }
+    }
+
+    /// Reads the frame headers in `bytes`, which begin with what was kept back the last time.
+    pub(super) fn judge(&mut self, bytes: &[u8]) -> Judged {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = bytes.len() - at;
+            if self.left > 0 {
+                let n = usize::try_from(self.left).map_or(rest, |left| left.min(rest));
+                at += n;
+                self.left -= n as u64;
+                continue;
+            }
+            let Some(header) = bytes[at..].first_chunk::<HEADER>() else {
+                break;
+            };
+            self.frame(*header);
+            if self.credit < 0 {
+                return Judged::Spent(at);
+            }
+            at += HEADER;
+        }
+        Judged::Passed(at)
+    }
+
+    fn frame(&mut self, header: [u8; HEADER]) {
+        let [high, middle, low, kind, ..] = header;
+        let length = u32::from_be_bytes([0, high, middle, low]);
+        self.left = u64::from(length);
+        match kind {
+            DATA if self.left >= BYTES_PER_FRAME => self.earn(1),
+            // h2 has budgets of its own for small DATA frames and for CONTINUATION.
+            DATA | CONTINUATION | GOAWAY => {}
+            HEADERS => self.earn(REQUEST_EARNS),
+            RST_STREAM => self.spend(RESET_COSTS),
+            _ => self.spend(1),
+        }
+    }
+
+    fn earn(&mut self, frames: i64) {
+        self.credit = self.credit.saturating_add(frames);
+    }
+
+    fn spend(&mut self, cost: i64) {
+        self.credit -= cost;
+        if self.credit < 0 {
+            let now = Instant::now();
+            let back = i64::try_from((now - self.since).as_millis())
+                .map_or(RESERVE * 1000, |ms| ms.min(RESERVE * 1000));
+            self.since = now;
+            self.credit = self
+                .credit
+                .saturating_add(back * A_SECOND / 1000)
+                .min(RESERVE);
+        }
+    }
+}
+
+/// Frames that make h2 send GOAWAY with ENHANCE_YOUR_CALM, whatever its limit on header lists:
+/// the beginning of a header block, and more continuations than the largest list could need.
+pub(super) fn endless_header_block(max_header_list: u32) -> Vec<u8> {
+    const STREAM: [u8; 4] = [0, 0, 0, 1];
+    let continuations = (max_header_list / FRAME_SIZE).max(1) as usize * 2 + 8;
+    let frame = |kind| [[0, 0, 0, kind, 0].as_slice(), &STREAM].concat();
+    let mut frames = frame(HEADERS);
+    frames.extend(frame(CONTINUATION).repeat(continuations));
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+    fn opened() -> Frames {
+        let mut frames = Frames::new();
+        assert!(passes(&mut frames, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        frames
+    }
+
+    fn passes(frames: &mut Frames, bytes: &[u8]) -> bool {
+        frames.judge(bytes) == Judged::Passed(bytes.len())
+    }
+
+    fn frame(kind: u8, length: usize) -> Vec<u8> {
+        let [.., a, b, c] = (length as u32).to_be_bytes();
+        let mut frame = vec![a, b, c, kind, 0, 0, 0, 0, 1];
+        frame.resize(HEADER + length, 0);
+        frame
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_stopped_before_the_frame_that_is_one_too_many() {
+        let mut frames = opened();
+        let flood = PING.repeat(RESERVE as usize + 5);
+        assert_eq!(
+            frames.judge(&flood),
+            Judged::Spent(RESERVE as usize * PING.len())
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_cut_anywhere_are_counted_all_the_same() {
+        let mut frames = opened();
+        let flood = PING.repeat(RESERVE as usize + 3);
+        let (mut passed, mut kept) = (0, Vec::new());
+        for piece in flood.chunks(7) {
+            kept.extend_from_slice(piece);
+            match frames.judge(&kept) {
+                Judged::Passed(n) => {
+                    passed += n;
+                    kept.drain(..n);
+                    assert!(kept.len() < HEADER);
+                }
+                Judged::Spent(n) => {
+                    passed += n;
+                    break;
+                }
+            }
+        }
+        assert_eq!(passed, RESERVE as usize * PING.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_now_and_then_goes_on_for_ever() {
+        let mut frames = opened();
+        for _ in 0..20_000 {
+            tokio::time::advance(Duration::from_millis(20)).await;
+            assert!(passes(&mut frames, &PING));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_download_pays_for_its_window_updates() {
+        let mut frames = opened();
+        for _ in 0..20_000 {
+            frames.wrote(4096);
+            assert!(passes(&mut frames, &frame(8, 4)));
+            assert!(passes(&mut frames, &frame(8, 4)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_pay_for_pings_but_not_for_their_own_resets() {
+        let mut frames = opened();
+        for _ in 0..20_000 {
+            assert!(passes(&mut frames, &frame(HEADERS, 20)));
+            assert!(passes(&mut frames, &PING));
+        }
+        let mut frames = opened();
+        let rapid = [frame(HEADERS, 20), frame(RST_STREAM, 4)].concat();
+        assert!(matches!(
+            frames.judge(&rapid.repeat(1000)),
+            Judged::Spent(_)
+        ));
+    }
+}

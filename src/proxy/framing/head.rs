@@ -1,0 +1,653 @@
+//! One request head, line by line as it arrives (RFC 9112 sections 2.2, 3, 5 and 6).
+//!
+//! Each line is judged once, when its end is there, so that a head that trickles in costs no more
+//! than one that comes whole. What is refused here is what parsers read in different ways; what
+//! hyper leaves in the parsed request for [`crate::proxy::checks`] is not looked at.
+
+use http::Uri;
+
+use super::After;
+use super::bytes;
+
+/// hyper takes no longer target.
+const MAX_TARGET: usize = u16::MAX as usize - 1;
+/// The longest registered method has 17 bytes (UPDATEREDIRECTREF, RFC 4437).
+const MAX_METHOD: usize = 32;
+/// hyper keeps the last two values for itself.
+const MAX_LENGTH: u64 = u64::MAX - 2;
+
+/// How large a head may be.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proxy) struct Limits {
+    /// Bytes, `--max-header-size`.
+    pub(in crate::proxy) size: u32,
+    /// Lines, `--max-headers`.
+    pub(in crate::proxy) fields: u16,
+}
+
+/// Why a head is refused, as the client, log and metric are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) struct HeadFault {
+    pub(in crate::proxy) status: u16,
+    pub(in crate::proxy) flag: &'static str,
+    pub(in crate::proxy) words: &'static str,
+}
+
+impl HeadFault {
+    /// The target alone is too long.
+    const TARGET_TOO_LONG: Self = Self {
+        status: 414,
+        flag: "request_target_too_long",
+        words: "the request target is longer than --max-header-size or 65534 bytes",
+    };
+    /// The whole head is too large.
+    const TOO_LARGE: Self = Self {
+        status: 431,
+        flag: "request_headers_too_large",
+        words: "the request head is larger than --max-header-size",
+    };
+    /// There are too many fields.
+    pub(in crate::proxy) const TOO_MANY: Self = Self {
+        status: 431,
+        flag: "request_headers_too_many",
+        words: "more header fields than --max-headers allows",
+    };
+    const VERSION: Self = Self {
+        status: 505,
+        flag: "bad_http_version",
+        words: "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here",
+    };
+
+    const fn bad_line(words: &'static str) -> Self {
+        Self {
+            status: 400,
+            flag: "bad_request_line",
+            words,
+        }
+    }
+
+    const fn bad_field(words: &'static str) -> Self {
+        Self {
+            status: 400,
+            flag: "bad_header",
+            words,
+        }
+    }
+
+    /// Where the body ends is not said, or not in one way.
+    pub(super) const fn bad_framing(words: &'static str) -> Self {
+        Self {
+            status: 400,
+            flag: "bad_framing",
+            words,
+        }
+    }
+}
+
+/// A head as far as it has arrived. Offsets are from its first byte.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// Where the line begins that has not ended yet.
+    line: usize,
+    /// No end of a line is before here.
+    seen: usize,
+    version: Option<Version>,
+    has_empty_line: bool,
+    fields: u16,
+    length: Option<u64>,
+    is_chunked: bool,
+    has_upgrade: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// What came of looking at a head.
+#[derive(Debug)]
+pub(super) enum Scan {
+    /// More of it has to arrive.
+    Incomplete,
+    /// It is whole and sound.
+    Complete {
+        length: usize,
+        body: BodyFraming,
+        after: After,
+    },
+    /// It is refused.
+    Refused(HeadFault),
+}
+
+/// Where a request's body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyFraming {
+    Length(u64),
+    Chunked,
+}
+
+impl Head {
+    /// Goes on with the head that `bytes` begin with; they begin the same way at every call.
+    pub(super) fn scan(&mut self, bytes: &[u8], limits: Limits) -> Scan {
+        loop {
+            let Some(end) = memchr::memchr(b'\n', &bytes[self.seen..]) else {
+                return self.partial(bytes, limits);
+            };
+            let end = self.seen + end;
+            if end >= limits.size as usize {
+                return Scan::Refused(self.too_large());
+            }
+            let line = &bytes[self.line..end];
+            self.line = end + 1;
+            self.seen = end + 1;
+            let judged = match line {
+                [b'\r'] if self.version.is_some() => return self.complete(end + 1),
+                // RFC 9112 section 2.2: one empty line before a request is forgiven.
+                [b'\r'] if !self.has_empty_line => {
+                    self.has_empty_line = true;
+                    continue;
+                }
+                [line @ .., b'\r'] => self.judge(line, limits),
+                _ => Err(HeadFault::bad_field(
+                    "a line ends without a carriage return",
+                )),
+            };
+            if let Err(fault) = judged {
+                return Scan::Refused(fault);
+            }
+        }
+    }
+
+    /// The last line has not ended. What can be said of it already is said now, because a client
+    /// that waits for an answer sends no more.
+    fn partial(&mut self, bytes: &[u8], limits: Limits) -> Scan {
+        if bytes.len() > limits.size as usize {
+            return Scan::Refused(self.too_large());
+        }
+        let fresh = &bytes[self.seen..];
+        let judged = match fresh {
+            // The line feed may be the next byte.
+            [fresh @ .., b'\r'] => fresh,
+            fresh => fresh,
+        };
+        // A carriage return at the end of the last read was not followed by its line feed.
+        let had_return = self.seen > self.line && bytes[self.seen - 1] == b'\r';
+        if !bytes::are_value(judged) || (had_return && !fresh.is_empty()) {
+            return Scan::Refused(CONTROL);
+        }
+        self.seen = bytes.len();
+        Scan::Incomplete
+    }
+
+    fn too_large(&self) -> HeadFault {
+        match self.version {
+            None => HeadFault::TARGET_TOO_LONG,
+            Some(_) => HeadFault::TOO_LARGE,
+        }
+    }
+
+    fn judge(&mut self, line: &[u8], limits: Limits) -> Result<(), HeadFault> {
+        if self.version.is_none() {
+            self.version = Some(request_line(line)?);
+            return Ok(());
+        }
+        self.fields += 1;
+        if self.fields > limits.fields {
+            return Err(HeadFault::TOO_MANY);
+        }
+        self.field(line)
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), HeadFault> {
+        let colon = bytes::token_length(line);
+        match line.get(colon) {
+            Some(b':') if colon > 0 => {}
+            Some(b' ' | b'\t') if colon == 0 => {
+                return Err(HeadFault::bad_field(
+                    "a header line begins with white space",
+                ));
+            }
+            Some(b' ' | b'\t') => {
+                return Err(HeadFault::bad_field(
+                    "white space before the colon of a header",
+                ));
+            }
+            None => return Err(HeadFault::bad_field("a header line without a colon")),
+            Some(_) => {
+                return Err(HeadFault::bad_field(
+                    "a header name with a byte that no name has",
+                ));
+            }
+        }
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        if !bytes::are_value(value) {
+            return Err(CONTROL);
+        }
+        match name.len() {
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.has_upgrade = true,
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.transfer_encoding(value)?
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), HeadFault> {
+        match self.length.replace(length(value)?) {
+            None => Ok(()),
+            Some(_) => Err(HeadFault::bad_framing("more than one Content-Length")),
+        }
+    }
+
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), HeadFault> {
+        if std::mem::replace(&mut self.is_chunked, true) {
+            return Err(HeadFault::bad_framing("more than one Transfer-Encoding"));
+        }
+        let coding = value.strip_prefix(b" ").unwrap_or(value);
+        if !coding.eq_ignore_ascii_case(b"chunked") {
+            return Err(HeadFault::bad_framing(
+                "the only Transfer-Encoding taken is \"chunked\"",
+            ));
+        }
+        Ok(())
+    }
+
+    fn complete(&self, length: usize) -> Scan {
+        let version = self.version;
+        let body = match (self.length, self.is_chunked) {
+            (Some(_), true) => {
+                return Scan::Refused(HeadFault::bad_framing(
+                    "both Content-Length and Transfer-Encoding",
+                ));
+            }
+            (None, true) if version == Some(Version::Http10) => {
+                return Scan::Refused(HeadFault::bad_framing("Transfer-Encoding in HTTP/1.0"));
+            }
+            (None, true) => BodyFraming::Chunked,
+            (length, false) => BodyFraming::Length(length.unwrap_or(0)),
+        };
+        let after = match version {
+            Some(Version::Http11) if self.has_upgrade => After::Switch,
+            _ => After::Head,
+        };
+        Scan::Complete {
+            length,
+            body,
+            after,
+        }
+    }
+}
+
+const CONTROL: HeadFault = HeadFault::bad_field("a control character in the request head");
+
+/// `method SP request-target SP HTTP-version` (RFC 9112 section 3).
+fn request_line(line: &[u8]) -> Result<Version, HeadFault> {
+    let method = bytes::method_length(line);
+    if method == 0 || method > MAX_METHOD || line.get(method) != Some(&b' ') {
+        return Err(HeadFault::bad_line(
+            "the request line does not begin with a method in capitals and one space",
+        ));
+    }
+    let rest = &line[method + 1..];
+    let Some(end) = memchr::memchr(b' ', rest) else {
+        return Err(HeadFault::bad_line(
+            "the request line names no HTTP version",
+        ));
+    };
+    let (target, version) = (&rest[..end], &rest[end + 1..]);
+    let version = match version {
+        b"HTTP/1.1" => Version::Http11,
+        b"HTTP/1.0" => Version::Http10,
+        // The preface of HTTP/2 (RFC 9113 section 3.4), which ALPN did not choose.
+        b"HTTP/2.0" if &line[..method] == b"PRI" => {
+            return Err(HeadFault::bad_line(
+                "HTTP/2 was not negotiated on this connection",
+            ));
+        }
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            return Err(HeadFault::VERSION);
+        }
+        _ => {
+            return Err(HeadFault::bad_line(
+                "the request line does not end in an HTTP version",
+            ));
+        }
+    };
+    if target.len() > MAX_TARGET {
+        return Err(HeadFault::TARGET_TOO_LONG);
+    }
+    if !is_target(&line[..method], target) {
+        return Err(HeadFault::bad_line(
+            "the request target is no path, URL or \"*\" in plain ASCII",
+        ));
+    }
+    Ok(version)
+}
+
+/// Whether `target` has one of the four forms of RFC 9112 section 3.2.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    match target.first() {
+        Some(b'/') => bytes::is_path_and_query(target),
+        Some(b'*') => target.len() == 1 && method == b"OPTIONS",
+        _ if !target.iter().all(u8::is_ascii_graphic) || target.contains(&b'#') => false,
+        // Whether it may be asked for is decided on the parsed request; here only that it parses.
+        _ => Uri::try_from(target).is_ok_and(|uri| match uri.scheme_str() {
+            Some(scheme) => matches!(scheme, "http" | "https") && uri.authority().is_some(),
+            None => method == b"CONNECT",
+        }),
+    }
+}
+
+/// A Content-Length: digits and nothing else, behind the spaces that are customary.
+fn length(value: &[u8]) -> Result<u64, HeadFault> {
+    const WORDS: HeadFault = HeadFault::bad_framing("Content-Length is not one decimal number");
+    let digits = value.trim_ascii_start();
+    let is_number = match digits {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if !is_number || value.contains(&b'\t') {
+        return Err(WORDS);
+    }
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| digits.parse().ok());
+    number.filter(|number| *number <= MAX_LENGTH).ok_or(WORDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits {
+        size: 512,
+        fields: 8,
+    };
+
+    /// The outcome is the same however the bytes are cut.
+    fn scan(head: &[u8]) -> Scan {
+        let whole = Head::default().scan(head, LIMITS);
+        let mut trickled = Head::default();
+        let bytewise = (1..=head.len())
+            .map(|n| trickled.scan(&head[..n], LIMITS))
+            .find(|scan| !matches!(scan, Scan::Incomplete))
+            .unwrap_or(Scan::Incomplete);
+        match (&whole, &bytewise) {
+            // Which of two faults is named may depend on how far the reading was.
+            (Scan::Refused(_), Scan::Refused(_)) => {}
+            _ => assert_eq!(
+                format!("{whole:?}"),
+                format!("{bytewise:?}"),
+                "{}",
+                head.escape_ascii()
+            ),
+        }
+        whole
+    }
+
+    fn fault(head: &str) -> Option<HeadFault> {
+        match scan(head.as_bytes()) {
+            Scan::Refused(fault) => Some(fault),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_sound_head_says_where_its_body_ends() {
+        for (head, body) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", BodyFraming::Length(0)),
+            ("\r\nGET / HTTP/1.0\r\n\r\n", BodyFraming::Length(0)),
+            ("M-SEARCH / HTTP/1.1\r\n\r\n", BodyFraming::Length(0)),
+            ("OPTIONS * HTTP/1.1\r\n\r\n", BodyFraming::Length(0)),
+            (
+                "GET http://a:1/b?c HTTP/1.1\r\nHost: a:1\r\n\r\n",
+                BodyFraming::Length(0),
+            ),
+            (
+                "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+                BodyFraming::Length(0),
+            ),
+            (
+                "POST /a%20b\"{?{x HTTP/1.1\r\ncontent-LENGTH:  7\r\n\r\n",
+                BodyFraming::Length(7),
+            ),
+            (
+                "PUT / HTTP/1.1\r\nContent-Length: 0\r\nA:\tb\x7e\u{e4}\r\nB:\r\n\r\n",
+                BodyFraming::Length(0),
+            ),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                BodyFraming::Chunked,
+            ),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding:chunked\r\n\r\n",
+                BodyFraming::Chunked,
+            ),
+            (
+                "POST / HTTP/1.1\r\nContent-Length: 18446744073709551613\r\n\r\n",
+                BodyFraming::Length(MAX_LENGTH),
+            ),
+        ] {
+            let followed = format!("{head}GET /next");
+            match scan(followed.as_bytes()) {
+                Scan::Complete {
+                    length,
+                    body: found,
+                    ..
+                } => {
+                    assert_eq!((length, found), (head.len(), body), "{head:?}");
+                }
+                other => panic!("{head:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_request_line_is_refused() {
+        for line in [
+            "get / HTTP/1.1",
+            "Get / HTTP/1.1",
+            " GET / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET /  HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "GET /\tHTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET /",
+            "GET",
+            "GET / HTTP/1.11",
+            "GET / http/1.1",
+            "GET / HTTP/1",
+            "GET / HTTP1.1",
+            "GET / HTTP/ 1.1",
+            "GET / XTTP/1.1",
+            "GET /a b HTTP/1.1",
+            "GET /a\u{e4} HTTP/1.1",
+            "GET /a#b HTTP/1.1",
+            "GET a HTTP/1.1",
+            "GET ../a HTTP/1.1",
+            "GET * HTTP/1.1",
+            "GET ?a HTTP/1.1",
+            "GET http:// HTTP/1.1",
+            "GET ftp://a/ HTTP/1.1",
+            "GET a:1 HTTP/1.1",
+            "G(T / HTTP/1.1",
+            "\u{0}GET / HTTP/1.1",
+            "PRI * HTTP/2.0",
+            "GET /<a> HTTP/1.1",
+            "GET\u{b}/ HTTP/1.1",
+            "GET /\u{7f} HTTP/1.1",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1",
+        ] {
+            let fault = fault(&format!("{line}\r\nHost: a\r\n\r\n"));
+            assert_eq!(fault.map(|fault| fault.status), Some(400), "{line:?}");
+        }
+        for line in [
+            "GET / HTTP/1.2",
+            "GET / HTTP/2.0",
+            "GET / HTTP/3.0",
+            "GET / HTTP/0.9",
+        ] {
+            let fault = fault(&format!("{line}\r\nHost: a\r\n\r\n"));
+            assert_eq!(fault.map(|fault| fault.status), Some(505), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_field_is_refused() {
+        for field in [
+            "A : b",
+            "A\t: b",
+            "A b: c",
+            " A: b",
+            "\tA: b",
+            ": b",
+            "A",
+            "A\u{0}: b",
+            "A: b\u{0}c",
+            "A: b\rc",
+            "A: b\u{7f}",
+            "A: b\u{1}",
+            "A(: b",
+            "A\u{e4}: b",
+            "A: b\r\n folded",
+            "A: b\r\n\tfolded",
+            "A\u{b}: b",
+            "\u{feff}A: b",
+            "A\r: b",
+            "Content-Length: +5",
+            "Content-Length: -5",
+            "Content-Length: 0x5",
+            "Content-Length: 5 5",
+            "Content-Length:",
+            "Content-Length: ",
+            "Content-Length: 5,5",
+            "Content-Length: 5, 5",
+            "Content-Length: 05",
+            "Content-Length: 5 ",
+            "Content-Length: 5\t",
+            "Content-Length:\t5",
+            "Content-Length: 18446744073709551616",
+            "Content-Length: 99999999999999999999999",
+            "Content-Length: 5.0",
+            "Content-Length: 5;a",
+            "Content-Length: \"5\"",
+            "Content-Length: 1e1",
+            "Content-Length: 5_0",
+            "Content-Length: 5\r\nContent-Length: 5",
+            "Content-Length: 5\r\ncontent-length: 6",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            "Transfer-Encoding: identity",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: chunked, identity",
+            "Transfer-Encoding: xchunked",
+            "Transfer-Encoding: chunkedx",
+            "Transfer-Encoding: chunked;q=1",
+            "Transfer-Encoding: \"chunked\"",
+            "Transfer-Encoding:",
+            "Transfer-Encoding: ",
+            "Transfer-Encoding:  chunked",
+            "Transfer-Encoding:\tchunked",
+            "Transfer-Encoding: chunked ",
+            "Transfer-Encoding: chunked\t",
+            "Transfer-Encoding: ,chunked",
+            "Transfer-Encoding: chunked,",
+            "Transfer-Encoding: chunked\u{b}",
+            "Transfer-Encoding: \u{0}chunked",
+            "Transfer-Encoding: chun\r\n ked",
+            "Transfer-Encoding:\r\n chunked",
+            "Transfer-Encoding : chunked",
+        ] {
+            let fault = fault(&format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"));
+            assert_eq!(fault.map(|fault| fault.status), Some(400), "{field:?}");
+        }
+        assert!(fault("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").is_some());
+    }
+
+    #[test]
+    fn a_line_ends_in_both_characters() {
+        for head in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\rX",
+            "\nGET / HTTP/1.1\r\n\r\n",
+            "\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\rHost: a\r\r",
+            "\rGET",
+        ] {
+            assert!(fault(head).is_some(), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_become_sound_is_refused_before_its_end() {
+        for head in [
+            "GET / HTTP/1.1\r\nA: \u{0}",
+            "\u{16}\u{3}\u{1}",
+            "GET / HTTP/1.1\rHost",
+        ] {
+            assert!(fault(head).is_some(), "{head:?}");
+        }
+        assert!(matches!(scan(b"GET / HTTP/1.1\r"), Scan::Incomplete));
+    }
+
+    #[test]
+    fn each_limit_has_its_own_status() {
+        let long = "x".repeat(LIMITS.size as usize);
+        let many = "a: b\r\n".repeat(9);
+        for (head, status) in [
+            (format!("GET /{long} HTTP/1.1\r\n"), 414),
+            (format!("GET /{long}"), 414),
+            (format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n"), 431),
+            (format!("GET / HTTP/1.1\r\nA: {long}"), 431),
+            (format!("GET / HTTP/1.1\r\n{many}"), 431),
+        ] {
+            assert_eq!(
+                fault(&head).map(|fault| fault.status),
+                Some(status),
+                "{head:?}"
+            );
+        }
+        let fits = "a".repeat(LIMITS.size as usize - "GET / HTTP/1.1\r\nA: \r\n\r\n".len());
+        assert_eq!(fault(&format!("GET / HTTP/1.1\r\nA: {fits}\r\n\r\n")), None);
+        assert!(fault(&format!("GET / HTTP/1.1\r\nA: {fits}x\r\n\r\n")).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(head in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let _ = scan(&head);
+        }
+
+        #[test]
+        fn what_is_let_through_hyper_would_let_through(
+            target in "/[ -~]{0,12}",
+            fields in proptest::collection::vec(("[!-~]{1,8}", "[ -~\t]{0,12}"), 0..4),
+        ) {
+            let mut head = format!("GET {target} HTTP/1.1\r\n");
+            for (name, value) in &fields {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            head.push_str("\r\n");
+            if let Scan::Complete { .. } = scan(head.as_bytes()) {
+                prop_assert!(http::Uri::try_from(target.as_str()).is_ok());
+                for (name, value) in &fields {
+                    let (name, rest) = name.split_once(':').unwrap_or((name, ""));
+                    prop_assert!(http::HeaderName::from_bytes(name.as_bytes()).is_ok());
+                    let value = format!("{rest}{value}");
+                    prop_assert!(http::HeaderValue::from_str(&value).is_ok());
+                }
+            }
+        }
+    }
+}
