@@ -26,6 +26,7 @@ mod limits;
 mod outages;
 mod pool;
 mod streaming;
+mod strict;
 mod support;
 mod tls;
 mod upgrade;
