@@ -1,5 +1,8 @@
 //! HTTP/2 in: streams cross the proxy as they were meant, to HTTP/1.1 and to h2c.
 
+mod floods;
+mod malformed;
+
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{HeaderMap, Method, Request};

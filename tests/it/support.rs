@@ -13,6 +13,7 @@ pub(crate) mod application;
 pub(crate) mod background;
 pub(crate) mod certs;
 pub(crate) mod clients;
+pub(crate) mod frames;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod hyper_application;

@@ -86,6 +86,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(self.take(length))
     }
 
+    /// Exactly `length` bytes; `None` when the peer ended the stream before the first of them.
+    pub(crate) async fn read_exact_or_end(&mut self, length: usize) -> io::Result<Option<Vec<u8>>> {
+        if self.buffer.is_empty() && self.fill().await? == 0 {
+            return Ok(None);
+        }
+        self.read_exact(length).await.map(Some)
+    }
+
     /// Everything to the end of the stream.
     pub(crate) async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         while self.fill().await? > 0 {}
