@@ -17,7 +17,7 @@ use crate::config::{self, Config, Protocol};
 use crate::drain::{Drain, Stage};
 use crate::live::{Live, live};
 use crate::net;
-use crate::proxy::{Policy, Worker};
+use crate::proxy::{Crowd, Handshakes, Policy, Worker};
 use crate::reload::Reloader;
 use crate::runtime::{self, Seed, Workers};
 use crate::telemetry::log::{self, AccessWriter, LogGuard};
@@ -166,6 +166,7 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
 /// What all workers are made from.
 struct Plan {
     acceptor: Acceptor,
+    crowd: Arc<Crowd>,
     policy: Arc<Policy>,
     upstream: config::Upstream,
     workers: NonZeroUsize,
@@ -189,6 +190,7 @@ impl Plan {
         let upstream = config.upstream.clone();
         Ok(Self {
             acceptor,
+            crowd: Arc::new(Crowd::of(workers.get())),
             policy: Arc::new(policy),
             upstream,
             workers,
@@ -198,7 +200,7 @@ impl Plan {
     fn seed(&self, listeners: &[TcpListener], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {
         let (acceptor, policy) = (self.acceptor.clone(), Arc::clone(&self.policy));
         let (section, workers) = (self.upstream.clone(), self.workers.get());
-        let telemetry = Arc::clone(telemetry);
+        let (telemetry, crowd) = (Arc::clone(telemetry), Arc::clone(&self.crowd));
         let worker = move || {
             let limits = upstream::Limits {
                 header_size: policy.http.max_header_size,
@@ -207,6 +209,7 @@ impl Plan {
             };
             Worker {
                 acceptor,
+                handshakes: Handshakes::new(crowd),
                 upstream: Upstream::new(&section, limits, workers, Arc::clone(&telemetry)),
                 drain: Drain::default(),
                 telemetry,

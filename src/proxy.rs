@@ -13,6 +13,7 @@ mod downstream;
 mod error;
 mod frames;
 mod framing;
+mod handshakes;
 mod headers;
 mod http;
 mod protocol;
@@ -28,6 +29,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use body::RequestBody;
 pub use connection::accepted;
+pub use handshakes::{Crowd, Handshakes};
 
 use crate::config;
 use crate::drain::Drain;
@@ -41,6 +43,8 @@ use crate::upstream::Upstream;
 pub struct Worker {
     /// Takes connections through TLS.
     pub acceptor: Acceptor,
+    /// Whose handshake may use the CPU.
+    pub handshakes: Handshakes,
     /// The way to the application.
     pub upstream: Upstream<RequestBody>,
     /// The way out.

@@ -289,6 +289,7 @@ impl AcceptLoop {
     async fn accept(&mut self, listener: &Listener) {
         let mut backoff = AcceptBackoff::default();
         loop {
+            self.worker.handshakes.room().await;
             // The permit first: without one the kernel's queue is ours.
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
                 return;

@@ -29,7 +29,8 @@ async fn discard(mut socket: TcpStream, at_most: Duration, at_most_bytes: u64) {
         return;
     }
     let discard = async {
-        let mut bytes = [0; 4096];
+        // On the heap: in the future it would be part of every connection from its first moment.
+        let mut bytes = vec![0; 4096];
         let mut total = 0;
         while total < at_most_bytes {
             match socket.read(&mut bytes).await {

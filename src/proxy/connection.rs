@@ -91,7 +91,8 @@ pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, 
         Ok(established) => {
             metrics.handshake_duration.observe(started.elapsed());
             metrics.handshakes.count(&established.session);
-            serve(worker, established, peer, permit).await;
+            // Boxed, as the handshake is: a client that says nothing pays for neither.
+            Box::pin(serve(worker, established, peer, permit)).await;
         }
         Err(failure) => {
             metrics.count_handshake_failure(failure);
@@ -111,7 +112,10 @@ async fn establish(
 ) -> Result<Established, HandshakeFailure> {
     let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
     let client = client_address(worker, &mut socket, peer).await?;
-    let (stream, session) = worker.acceptor.accept(Sniffed::new(socket)).await?;
+    // Until there is a hello, a client costs its socket and no TLS state.
+    socket.readable().await.map_err(|_| HandshakeFailure::Io)?;
+    let handshake = Box::pin(worker.acceptor.accept(Sniffed::new(socket)));
+    let (stream, session) = worker.handshakes.run(handshake).await?;
     Ok(Established {
         stream,
         session,
