@@ -1,7 +1,7 @@
 //! A socket whose first bytes are looked at on their way into TLS.
 //!
 //! HTTP in clear must be seen before rustls sees it, because rustls answers garbage with an alert
-//! record and the readable answer would come after that. Costs a branch per read and no call.
+//! record and the readable answer would come after that; an alert, because rustls would wait. Costs a branch per read and no call.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A socket that remembers whether anything arrived and refuses HTTP in clear.
+/// A socket that remembers whether anything arrived and refuses what needs no TLS to be refused.
 #[derive(Debug)]
 pub struct Sniffed<S> {
     inner: S,
@@ -26,14 +26,36 @@ pub enum FirstBytes {
     Some,
 }
 
-/// The first byte is an upper-case letter: no TLS record and no SSLv2 hello begins so, every HTTP
-/// request line does.
-#[derive(Debug)]
-pub struct NotTls;
+/// What the first byte says that it is, and TLS is not to be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTls {
+    /// An upper-case letter: no TLS record and no SSLv2 hello begins so, every HTTP request line
+    /// does.
+    PlainHttp,
+    /// An alert before there is anything to be alerted about. rustls passes over a warning and
+    /// waits, also behind a close_notify, after which nothing can come.
+    Alert,
+}
+
+/// The content type of an alert record (RFC 8446 section 5.1).
+const ALERT: u8 = 21;
+
+impl NotTls {
+    fn of(first: u8) -> Option<Self> {
+        match first {
+            b'A'..=b'Z' => Some(Self::PlainHttp),
+            ALERT => Some(Self::Alert),
+            _ => None,
+        }
+    }
+}
 
 impl fmt::Display for NotTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("plain HTTP on the TLS port")
+        f.write_str(match self {
+            Self::PlainHttp => "plain HTTP on the TLS port",
+            Self::Alert => "an alert before the hello",
+        })
     }
 }
 
@@ -77,8 +99,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Sniffed<S> {
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         if let Some(first) = buffer.filled().get(start) {
             self.first = FirstBytes::Some;
-            if first.is_ascii_uppercase() {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, NotTls)));
+            if let Some(other) = NotTls::of(*first) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, other)));
             }
         }
         Poll::Ready(Ok(()))

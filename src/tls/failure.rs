@@ -5,7 +5,7 @@
 
 use std::io;
 
-use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use crate::net::{FirstBytes, NotTls};
 
@@ -35,6 +35,8 @@ pub enum HandshakeFailure {
     UnknownSni,
     /// What arrived is not TLS.
     Malformed,
+    /// The server_name extension holds no DNS name (RFC 6066 section 3).
+    BadSni,
     /// TLS, but against its rules.
     Protocol,
     /// The client refused the session and said why.
@@ -46,7 +48,7 @@ pub enum HandshakeFailure {
 }
 
 /// How many reasons there are, for a table with a counter each.
-const FIXED: [HandshakeFailure; 14] = [
+const FIXED: [HandshakeFailure; 15] = [
     HandshakeFailure::ClosedBeforeHello,
     HandshakeFailure::Closed,
     HandshakeFailure::Timeout,
@@ -57,6 +59,7 @@ const FIXED: [HandshakeFailure; 14] = [
     HandshakeFailure::SignatureScheme,
     HandshakeFailure::Alpn,
     HandshakeFailure::UnknownSni,
+    HandshakeFailure::BadSni,
     HandshakeFailure::Malformed,
     HandshakeFailure::Protocol,
     HandshakeFailure::ProxyHeader,
@@ -135,6 +138,7 @@ impl HandshakeFailure {
             Self::SignatureScheme => "no_shared_signature_scheme",
             Self::Alpn => "no_shared_alpn",
             Self::UnknownSni => "unknown_sni",
+            Self::BadSni => "bad_sni",
             Self::Malformed => "malformed",
             Self::Protocol => "protocol_error",
             Self::ClientAlert(name) => name,
@@ -160,8 +164,10 @@ impl HandshakeFailure {
     /// What `error` means, given what the peer had sent by then.
     pub(super) fn classify(error: &io::Error, first: FirstBytes) -> Self {
         let inner = error.get_ref();
-        if inner.is_some_and(|e| e.is::<NotTls>()) {
-            return Self::PlainHttp;
+        match inner.and_then(|e| e.downcast_ref::<NotTls>()) {
+            Some(NotTls::PlainHttp) => return Self::PlainHttp,
+            Some(NotTls::Alert) => return Self::Protocol,
+            None => {}
         }
         if let Some(tls) = inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
             return Self::from_tls(tls);
@@ -201,6 +207,8 @@ impl HandshakeFailure {
                 _ => Self::Protocol,
             },
             rustls::Error::NoApplicationProtocol => Self::Alpn,
+            rustls::Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)
+            | rustls::Error::InvalidMessage(InvalidMessage::InvalidServerName) => Self::BadSni,
             rustls::Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
                 Self::ProtocolVersion
             }

@@ -1,7 +1,11 @@
 //! The TLS side: versions, protocols, resumption, key exchange, the ends of a session, and the
 //! certificate that is served.
 
+mod early_data;
 mod failure;
+mod hello;
+mod hostile;
+mod names;
 
 use std::fs;
 use std::sync::Arc;
@@ -309,6 +313,40 @@ async fn an_idle_connection_ends_with_close_notify() {
     h2.closed().await.expect("GOAWAY with NO_ERROR");
 }
 
+// TLS-16
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_of_the_sidecars_own_making_has_close_notify() {
+    let ends = [
+        ("GET / HTTP/1.0\r\n\r\n", 200),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n", 408),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 405),
+    ];
+    let application = Hyper::saying("served");
+    let arguments = ["--request-header-timeout", "300ms", "--drain-delay", "0s"];
+    let served = Served::start(application.upstream(), &arguments);
+    for versions in [TLS12, TLS13] {
+        let client = served.client().versions(versions);
+        for (request, status) in ends {
+            let mut wire = client.http1(served.address()).await.unwrap();
+            wire.write(request).await.unwrap();
+            let answer = wire.response().await.unwrap();
+            assert_eq!(answer.status, status, "{request:?}");
+            if status == 405 {
+                wire.shutdown().await.unwrap();
+            }
+            wire.assert_closed().await;
+        }
+    }
+    let mut idle = served.client().http1(served.address()).await.unwrap();
+    idle.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(idle.response().await.unwrap().text(), "served");
+    served.sidecar.signal(Signal::TERM);
+    idle.assert_closed().await;
+}
+
 // CERT-01
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_serves_the_new_certificate_and_cuts_nothing() {
@@ -374,11 +412,15 @@ fn kept(served: &Served) -> usize {
 fn rotate(served: &Served) -> Pair {
     let new = served.ca.leaf(&["localhost", "127.0.0.1"]);
     served.secret.swap(&new.files());
-    served.sidecar.signal(Signal::HUP);
-    let what = "the reload";
-    let is_reload = |line: &Value| line["message"] == "certificate reloaded";
-    served.sidecar.wait_for_log(what, is_reload);
+    reload(served);
     new
+}
+
+/// Has the mount looked at, and waits until what is there is served.
+fn reload(served: &Served) {
+    served.sidecar.signal(Signal::HUP);
+    let is_reload = |line: &Value| line["message"] == "certificate reloaded";
+    served.sidecar.wait_for_log("the reload", is_reload);
 }
 
 /// One request on a connection of its own, which `client` opens.

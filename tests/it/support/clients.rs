@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -108,6 +108,11 @@ impl Client {
         let connector = TlsConnector::from(self.config());
         let handshake = connector.connect(self.name.clone(), stream);
         within("a TLS handshake", handshake).await
+    }
+
+    /// A session without a socket, for a test that moves its bytes itself.
+    pub(crate) fn session(&self) -> ClientConnection {
+        ClientConnection::new(self.config(), self.name.clone()).unwrap()
     }
 
     /// Connects for HTTP/1 written by hand; offers `http/1.1` unless told otherwise.

@@ -1,30 +1,27 @@
 //! Handshakes that fail: what the client is told, and the reason in the log.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use super::hello::{BEHIND, connect, read_to_fin};
 use super::{SClient, assert_all};
 use crate::support::application::Raw;
 use crate::support::certs::Ca;
 use crate::support::clients::{Client, Sni};
 use crate::support::sidecar::Served;
-use crate::support::wait::PATIENCE;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// More than the sidecar reads at once, so that something is unread when it closes.
-static BEHIND: [u8; 256 * 1024] = [0; 256 * 1024];
-
-fn start(arguments: &[&str]) -> (Raw, Served) {
+pub(super) fn start(arguments: &[&str]) -> (Raw, Served) {
     let application = Raw::answering(ANSWER);
     let served = Served::start(application.upstream(), arguments);
     (application, served)
 }
 
 /// The reason in the line about the failed handshake of `client`.
-fn reason_for(served: &Served, client: SocketAddr) -> String {
+pub(super) fn reason_for(served: &Served, client: SocketAddr) -> String {
     let client = client.to_string();
     let line = served.sidecar.wait_for_log("the failed handshake", |line| {
         line["message"] == "handshake failed" && line["client.address"] == client
@@ -40,20 +37,6 @@ fn reason(served: &Served) -> String {
         .sidecar
         .wait_for_log("the failed handshake", is_failure);
     line["reason"].as_str().unwrap().to_owned()
-}
-
-fn connect(served: &Served) -> TcpStream {
-    let socket = TcpStream::connect(served.address()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.set_write_timeout(Some(PATIENCE)).unwrap();
-    socket
-}
-
-/// All that comes until the FIN; a reset fails.
-fn read_to_fin(mut socket: &TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    socket.read_to_end(&mut bytes).expect("FIN and no reset");
-    bytes
 }
 
 /// A ClientHello of these versions (record, hello) that offers TLS_RSA_WITH_AES_128_CBC_SHA.
@@ -127,34 +110,6 @@ fn an_sslv2_hello_is_ended_with_fin() {
         ["malformed", "protocol_version"].contains(&reason.as_str()),
         "{reason}"
     );
-}
-
-// TLS-04
-#[test]
-fn what_is_not_a_client_hello_is_ended_at_once_with_fin() {
-    let (_application, served) = start(&["--handshake-timeout", "10m"]);
-    let cases: [(&str, &[u8]); 5] = [
-        (
-            "16 MiB handshake message",
-            &[0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff],
-        ),
-        ("64 KiB record", &[0x16, 3, 1, 0xff, 0xff, 1]),
-        ("application data", &[0x17, 3, 3, 0, 1, 0]),
-        ("heartbeat", &[0x18, 3, 3, 0, 1, 0]),
-        ("garbage", b"\0\0\0\0\0\0\0\0\0\0"),
-    ];
-    for (what, bytes) in cases {
-        let mut socket = connect(&served);
-        socket.write_all(bytes).unwrap();
-        read_to_fin(&socket);
-        let client = socket.local_addr().unwrap();
-        drop(socket);
-        let reason = reason_for(&served, client);
-        assert!(
-            ["malformed", "protocol_error"].contains(&reason.as_str()),
-            "{what}: {reason}"
-        );
-    }
 }
 
 #[test]
@@ -248,18 +203,6 @@ fn an_unfinished_hello_is_ended_at_the_handshake_timeout() {
             begun.len()
         );
     }
-}
-
-// TLS-01
-#[tokio::test(flavor = "multi_thread")]
-async fn silent_connections_do_not_stop_a_good_client() {
-    let (_application, served) = start(&["--handshake-timeout", "10m"]);
-    let _silent: Vec<_> = (0..200).map(|_| connect(&served)).collect();
-    let mut wire = served.client().http1(served.address()).await.unwrap();
-    wire.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
-    assert_eq!(wire.response().await.unwrap().status, 200);
 }
 
 #[test]
