@@ -7,6 +7,7 @@
 
 mod body;
 mod error;
+mod head;
 mod http1;
 mod http2;
 mod outage;
@@ -20,7 +21,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -147,9 +147,10 @@ impl<B: RequestBody> Upstream<B> {
         self.protocol == config::Protocol::H2c
     }
 
-    /// Closes pooled connections that have been idle too long.
+    /// Closes connections that have been idle too long or are not needed any more.
     pub fn sweep(&self) {
         self.shared.pool.sweep();
+        self.http2.sweep();
     }
 }
 
@@ -223,8 +224,4 @@ fn spare<B: RequestBody>(request: &Request<B>) -> Option<Request<B>> {
     *spare.version_mut() = request.version();
     *spare.headers_mut() = request.headers().clone();
     Some(spare)
-}
-
-fn io(stream: Stream) -> TokioIo<Stream> {
-    TokioIo::new(stream)
 }

@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::http1::{self, Connection};
-use super::{RequestBody, Shared};
+use super::http2::Room;
+use super::{BoxError, RequestBody, Shared};
 use crate::net::Stream;
 
 /// The body of the application's answer.
@@ -44,18 +44,18 @@ pub(super) struct Driven<B: RequestBody> {
 
 /// Counts one stream of a shared HTTP/2 connection.
 #[derive(Debug)]
-pub(super) struct StreamGuard(Arc<AtomicUsize>);
+pub(super) struct StreamGuard(Arc<Room>);
 
 impl StreamGuard {
-    pub(super) fn new(streams: &Arc<AtomicUsize>) -> Self {
-        streams.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(streams))
+    pub(super) fn new(room: &Arc<Room>) -> Self {
+        room.enter();
+        Self(Arc::clone(room))
     }
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.leave();
     }
 }
 
@@ -113,6 +113,12 @@ impl<B: RequestBody> Body<B> {
         }
     }
 
+    /// Whether a body that gives no more has not ended: hyper calls a reset with NO_ERROR an end,
+    /// which it is only behind END_STREAM (RFC 9113 section 8.1).
+    fn is_cut_short(&self) -> bool {
+        matches!(self.link, Link::Http2(_)) && !self.incoming.is_end_stream()
+    }
+
     /// The body is over: the connection goes back to the pool if it is fit for it.
     fn release(&mut self) {
         let Link::Http1(mut driven) = std::mem::replace(&mut self.link, Link::Released) else {
@@ -135,12 +141,12 @@ impl<B: RequestBody> Body<B> {
 
 impl<B: RequestBody> http_body::Body for Body<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let mut polled = Pin::new(&mut this.incoming).poll_frame(cx);
         if polled.is_pending() {
@@ -148,11 +154,14 @@ impl<B: RequestBody> http_body::Body for Body<B> {
             polled = Pin::new(&mut this.incoming).poll_frame(cx);
         }
         match &polled {
+            Poll::Ready(None) if this.is_cut_short() => {
+                return Poll::Ready(Some(Err("stream reset within the body".into())));
+            }
             Poll::Ready(None) => this.release(),
             Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.release(),
             _ => {}
         }
-        polled
+        polled.map_err(BoxError::from)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -53,7 +53,7 @@ impl From<hyper::Error> for Error {
     fn from(error: hyper::Error) -> Self {
         if error.is_parse_too_large() {
             Self::TooLarge
-        } else if error.is_parse() {
+        } else if error.is_parse() || is_malformed_head(&error) {
             Self::Garbage(Box::new(error))
         } else if error.is_user() {
             Self::RequestBody(Box::new(error))
@@ -63,10 +63,22 @@ impl From<hyper::Error> for Error {
     }
 }
 
-/// Whether an HTTP/2 peer says that it has not begun with the request (RFC 9113 section 8.7).
-pub(super) fn is_refused_stream(error: &hyper::Error) -> bool {
+/// Whether the look at the raw head refused it, behind hyper's back.
+pub(super) fn is_malformed_head(error: &hyper::Error) -> bool {
+    error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+}
+
+/// Whether an HTTP/2 peer says that it has not begun with the request: REFUSED_STREAM, or a
+/// GOAWAY whose last stream is an earlier one (RFC 9113 section 8.7).
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
     error
         .source()
         .and_then(|source| source.downcast_ref::<h2::Error>())
-        .is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
+        .is_some_and(|error| {
+            error.is_remote()
+                && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+        })
 }

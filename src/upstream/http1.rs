@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header::HeaderMap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -19,15 +19,18 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{Body, Driven};
-use super::{Error, Prologue, RequestBody, Shared, io, is_idempotent, spare};
+use super::error::is_malformed_head;
+use super::head::{Expected, Watched, announces_impossible_body, has_one_framing};
+use super::{Error, Prologue, RequestBody, Shared, spare};
 use crate::net::{Look, Stream};
 
 /// One connection, driven by whoever uses it.
 #[derive(Debug)]
 pub(super) struct Connection<B: RequestBody> {
     sender: http1::SendRequest<B>,
-    driver: http1::Connection<TokioIo<Stream>, B>,
+    driver: http1::Connection<TokioIo<Watched>, B>,
     look: Look,
+    expected: Expected,
     is_done: bool,
 }
 
@@ -45,7 +48,7 @@ pub(super) async fn send<B: RequestBody>(
 ) -> Result<Response<Body<B>>, Error> {
     let permit = shared.permit().await?;
     while prologue.is_none() {
-        let Some(connection) = reuse(shared, &request) else {
+        let Some(connection) = reuse(shared) else {
             break;
         };
         let again = spare(&request);
@@ -62,7 +65,7 @@ pub(super) async fn send<B: RequestBody>(
                 request: None,
             }) => match again {
                 // The keep-alive race: closed under the request, before a byte of an answer.
-                Some(again) if !error.is_parse() && !error.is_user() => {
+                Some(again) if is_silence(&error) => {
                     shared.telemetry.metrics.upstream.retries.increment();
                     request = again;
                     break;
@@ -77,6 +80,19 @@ pub(super) async fn send<B: RequestBody>(
         Reuse::Never
     };
     // Boxed, as opening is rare: its state would make every request's future larger.
+    let connection = Box::pin(Connection::open(shared, prologue.clone())).await?;
+    let request = match connection.exchange(request).await {
+        Ok((response, connection)) => {
+            return deliver(shared, response, connection, permit, reuse);
+        }
+        // Closed before the request's turn came, which a busy moment can make long.
+        Err(Failed {
+            request: Some(unsent),
+            ..
+        }) => unsent,
+        Err(failed) => return Err(failed.error.into()),
+    };
+    shared.telemetry.metrics.upstream.retries.increment();
     let connection = Box::pin(Connection::open(shared, prologue)).await?;
     match connection.exchange(request).await {
         Ok((response, connection)) => deliver(shared, response, connection, permit, reuse),
@@ -91,13 +107,13 @@ enum Reuse {
 }
 
 /// A pooled connection that still looks alive.
-fn reuse<B: RequestBody>(shared: &Shared<B>, request: &Request<B>) -> Option<Box<Connection<B>>> {
+///
+/// The kernel is asked every time, also for what could be sent again: what the application said
+/// unasked a moment ago would be taken for the answer to this request.
+fn reuse<B: RequestBody>(shared: &Shared<B>) -> Option<Box<Connection<B>>> {
     loop {
         let mut connection = shared.pool.take()?;
-        // What can be sent again needs no system call to be sure.
-        if !is_idempotent(request.method()) || !request.body().is_end_stream() {
-            connection.look.request();
-        }
+        connection.look.request();
         connection.settle();
         if connection.is_reusable() {
             return Some(connection);
@@ -112,28 +128,21 @@ fn deliver<B: RequestBody>(
     permit: OwnedSemaphorePermit,
     reuse: Reuse,
 ) -> Result<Response<Body<B>>, Error> {
-    if !has_one_framing(response.headers()) {
+    if !has_one_framing(&response) {
         return Err(Error::Garbage("ambiguous length of the body".into()));
     }
     let keep = match reuse {
-        Reuse::Allowed => keep_for(response.headers(), shared.idle_timeout),
         Reuse::Never => Duration::ZERO,
+        Reuse::Allowed if announces_impossible_body(&response) => Duration::ZERO,
+        Reuse::Allowed => keep_for(response.headers(), shared.idle_timeout),
     };
     let driven = Driven::new(connection, Arc::clone(shared), permit, keep);
     Ok(response.map(|incoming| Body::http1(incoming, driven)))
 }
 
-/// Whether a message says in one way only where its body ends (RFC 9112 section 6.1).
-fn has_one_framing(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(only), None) => {
-            only.as_bytes().eq_ignore_ascii_case(b"chunked")
-                && !headers.contains_key(header::CONTENT_LENGTH)
-        }
-        _ => false,
-    }
+/// Whether the connection ended without a word: not garbage, and not a fault of the request.
+fn is_silence(error: &hyper::Error) -> bool {
+    !error.is_parse() && !error.is_user() && !is_malformed_head(error)
 }
 
 /// How long an idle connection may be used again: our limit, or what the application announces
@@ -162,16 +171,19 @@ impl<B: RequestBody> Connection<B> {
     async fn open(shared: &Shared<B>, prologue: Prologue) -> Result<Box<Self>, Error> {
         let stream = shared.connect(prologue).await?;
         let look = stream.look();
+        let stream = Watched::new(stream);
+        let expected = stream.expected();
         let (sender, driver) = http1::Builder::new()
             .max_headers(usize::from(shared.limits.headers))
             .max_header_size(shared.limits.header_size as usize)
             .max_buf_size(buffer_size(shared.limits.header_size))
-            .handshake(io(stream))
+            .handshake(TokioIo::new(stream))
             .await?;
         Ok(Box::new(Self {
             sender,
             driver,
             look,
+            expected,
             is_done: false,
         }))
     }
@@ -182,6 +194,7 @@ impl<B: RequestBody> Connection<B> {
         request: Request<B>,
     ) -> impl Future<Output = Result<(Response<Incoming>, Box<Self>), Failed<B>>> {
         let uploads = !request.body().is_end_stream();
+        self.expected.announce();
         let answer = self.sender.try_send_request(request);
         async move {
             let mut answer = std::pin::pin!(answer);
@@ -219,7 +232,7 @@ impl<B: RequestBody> Connection<B> {
     /// The socket behind a granted switch, and what had been read beyond it.
     pub(super) fn into_raw(self) -> (Stream, Bytes) {
         let parts = self.driver.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+        (parts.io.into_inner().into_inner(), parts.read_buf)
     }
 
     /// Whether hyper has let go of the socket.

@@ -1,28 +1,38 @@
 //! HTTP/2 with prior knowledge to the application: few connections, shared by all requests.
 //!
-//! A further connection opens when every open one has as many streams as the application allows.
-//! Each has a task of its own, because its streams outlive one another.
+//! A further connection opens when every open one has as many streams as the application allows,
+//! up to `--max-upstream-connections`; then requests wait for a stream as long as for a
+//! connection. An application that allows no stream at all wants to be left alone (RFC 9113
+//! section 6.5.2): nothing further is opened to it. Each connection has a task of its own, because
+//! its streams outlive one another.
 
 use std::future::Future as _;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
 use hyper::client::conn::http2;
 use hyper::rt::Executor as _;
-use hyper_util::rt::TokioTimer;
-use tokio::sync::Semaphore;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::body::{Body, StreamGuard};
-use super::error::is_refused_stream;
-use super::{Error, Prologue, RequestBody, Shared, io, spare};
+use super::error::is_unprocessed;
+use super::{Error, Prologue, RequestBody, Shared, spare};
 use crate::drain::Background;
+use crate::net::{ConnectError, Stream};
 
 /// Receive window of one stream: what a fast application may have on its way to one client.
 const STREAM_WINDOW: u32 = 512 * 1024;
 /// Receive window of a connection, for all of its streams together.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The streams allowed before the application has said how many; no application says this.
+const UNTOLD: usize = 1_000_003;
 
 /// One worker's HTTP/2 connections.
 #[derive(Debug)]
@@ -30,22 +40,81 @@ pub(super) struct Connections<B> {
     open: Mutex<Vec<Shareable<B>>>,
     /// One opens at a time: a burst at start must not open a connection per request.
     opening: Semaphore,
+    queue: Arc<Queue>,
+}
+
+/// Requests that wait for a stream.
+#[derive(Debug, Default)]
+struct Queue {
+    freed: Notify,
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct Shareable<B> {
     sender: http2::SendRequest<B>,
-    streams: Arc<AtomicUsize>,
-    /// Streams the application allows, as its task last saw it.
-    allowed: Arc<AtomicUsize>,
+    room: Arc<Room>,
+}
+
+/// The streams of one connection.
+#[derive(Debug)]
+pub(super) struct Room {
+    streams: AtomicUsize,
+    /// Streams the application allows, as the connection's task last saw it.
+    allowed: AtomicUsize,
+    told: Notify,
+    /// Wakes the connection's task, which alone can see what is allowed now.
+    task: OnceLock<Waker>,
+    queue: Arc<Queue>,
+}
+
+/// The socket below h2; what arrives on it may be SETTINGS that somebody waits for.
+struct Noticed {
+    stream: Stream,
+    room: Arc<Room>,
+}
+
+impl Room {
+    /// One more stream.
+    pub(super) fn enter(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One stream less.
+    pub(super) fn leave(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+        self.queue.freed.notify_one();
+    }
+
+    fn allow(&self, streams: usize) {
+        if self.allowed.swap(streams, Ordering::Relaxed) != streams {
+            self.told.notify_one();
+            self.queue.freed.notify_waiters();
+        }
+    }
+
+    /// Something has arrived; h2 will have read it before the task has its turn.
+    fn notice(&self) {
+        let is_awaited = self.allowed() == UNTOLD || self.queue.waiting.load(Ordering::Relaxed) > 0;
+        if is_awaited && let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
+    }
+
+    fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    fn allowed(&self) -> usize {
+        self.allowed.load(Ordering::Relaxed)
+    }
 }
 
 impl<B> Clone for Shareable<B> {
     fn clone(&self) -> Self {
         Self {
             sender: self.sender.clone(),
-            streams: Arc::clone(&self.streams),
-            allowed: Arc::clone(&self.allowed),
+            room: Arc::clone(&self.room),
         }
     }
 }
@@ -55,6 +124,7 @@ impl<B> Default for Connections<B> {
         Self {
             open: Mutex::new(Vec::new()),
             opening: Semaphore::new(1),
+            queue: Arc::default(),
         }
     }
 }
@@ -67,19 +137,24 @@ impl<B: RequestBody> Connections<B> {
         prologue: Prologue,
     ) -> Result<Response<Body<B>>, Error> {
         if prologue.is_some() {
-            let connection = connect(shared, prologue).await?;
+            let permit = shared.permit().await?;
+            let connection = self.connect(shared, prologue, permit).await?;
+            if !connection.has_room() {
+                return Err(Error::Busy);
+            }
             return exchange(connection, request)
                 .await
-                .map_err(|failed| failed.0.into());
+                .map_err(|failed| failed.0.into())
+                .and_then(|response| within_limits(shared, response));
         }
         let connection = self.acquire(shared).await?;
         let again = spare(&request);
         match exchange(connection, request).await {
-            Ok(response) => Ok(response),
+            Ok(response) => within_limits(shared, response),
             Err((error, unsent)) => {
                 let again = match unsent {
                     Some(unsent) => Some(unsent),
-                    None if is_refused_stream(&error) || error.is_closed() => again,
+                    None if is_unprocessed(&error) || error.is_closed() => again,
                     None => None,
                 };
                 let Some(again) = again else {
@@ -90,22 +165,54 @@ impl<B: RequestBody> Connections<B> {
                 exchange(connection, again)
                     .await
                     .map_err(|(error, _)| error.into())
+                    .and_then(|response| within_limits(shared, response))
             }
         }
     }
 
+    /// Closes connections beyond the first that no stream needs any more.
+    pub(super) fn sweep(&self) {
+        let mut has_first = false;
+        self.lock().retain(|connection| {
+            let is_needed = !has_first || connection.room.streams() > 0;
+            has_first = true;
+            is_needed && !connection.sender.is_closed()
+        });
+    }
+
     async fn acquire(&self, shared: &Arc<Shared<B>>) -> Result<Shareable<B>, Error> {
-        if let Some(connection) = self.pick() {
-            return Ok(connection);
+        let patience = Instant::now() + shared.connect_timeout;
+        loop {
+            if let Some(connection) = self.pick() {
+                return Ok(connection);
+            }
+            if let Some(connection) = self.open_further(shared).await? {
+                return Ok(connection);
+            }
+            // All of a worker runs on one thread: nothing can have been freed since the look.
+            let _place = Place::take(&self.queue);
+            let freed = tokio::time::timeout_at(patience, self.queue.freed.notified()).await;
+            freed.map_err(|_| Error::Busy)?;
         }
+    }
+
+    /// A further connection, or one that has got room meanwhile; `None` when there may be none.
+    async fn open_further(&self, shared: &Arc<Shared<B>>) -> Result<Option<Shareable<B>>, Error> {
         let _turn = self.opening.acquire().await.map_err(|_| Error::Busy)?;
         // Somebody may have opened one while we waited for our turn.
         if let Some(connection) = self.pick() {
-            return Ok(connection);
+            return Ok(Some(connection));
         }
-        let connection = connect(shared, None).await?;
-        self.lock().push(connection.clone());
-        Ok(connection)
+        let is_unwanted = self.lock().iter().any(|c| c.room.allowed() == 0);
+        if is_unwanted {
+            return Ok(None);
+        }
+        let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() else {
+            return Ok(None);
+        };
+        let connection = self.connect(shared, None, permit).await?;
+        self.lock().push(connection);
+        Ok(self.pick())
     }
 
     fn pick(&self) -> Option<Shareable<B>> {
@@ -119,55 +226,158 @@ impl<B: RequestBody> Connections<B> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Shareable<B>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<B: RequestBody> Shareable<B> {
-    fn has_room(&self) -> bool {
-        self.streams.load(Ordering::Relaxed) < self.allowed.load(Ordering::Relaxed)
-    }
-}
-
-async fn connect<B: RequestBody>(
-    shared: &Shared<B>,
-    prologue: Prologue,
-) -> Result<Shareable<B>, Error> {
-    let stream = shared.connect(prologue).await?;
-    let (sender, mut connection) = http2::Builder::new(Background)
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(shared.limits.header_size)
-        .keep_alive_interval(shared.limits.keepalive)
-        .handshake(io(stream))
-        .await?;
-    let allowed = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
-    let seen = Arc::clone(&allowed);
-    Background.execute(std::future::poll_fn(move |cx| {
-        let polled = Pin::new(&mut connection).poll(cx);
-        seen.store(connection.current_max_send_streams(), Ordering::Relaxed);
-        polled.map(|ended| {
+    async fn connect(
+        &self,
+        shared: &Shared<B>,
+        prologue: Prologue,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Shareable<B>, Error> {
+        let stream = shared.connect(prologue).await?;
+        let room = Arc::new(Room {
+            streams: AtomicUsize::new(0),
+            allowed: AtomicUsize::new(UNTOLD),
+            told: Notify::new(),
+            task: OnceLock::new(),
+            queue: Arc::clone(&self.queue),
+        });
+        let stream = Noticed {
+            stream,
+            room: Arc::clone(&room),
+        };
+        let (sender, mut connection) = http2::Builder::new(Background)
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(shared.limits.header_size)
+            .keep_alive_interval(shared.limits.keepalive)
+            .initial_max_send_streams(UNTOLD)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let seen = Arc::clone(&room);
+        Background.execute(async move {
+            let ended = std::future::poll_fn(|cx| {
+                let polled = Pin::new(&mut connection).poll(cx);
+                seen.task.get_or_init(|| cx.waker().clone());
+                seen.allow(connection.current_max_send_streams());
+                polled
+            })
+            .await;
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection to the application ended");
             }
-        })
-    }));
-    Ok(Shareable {
-        sender,
-        streams: Arc::default(),
-        allowed,
-    })
+            drop((connection, permit));
+            seen.told.notify_one();
+            seen.queue.freed.notify_waiters();
+        });
+        let connection = Shareable { sender, room };
+        match tokio::time::timeout(shared.connect_timeout, connection.told()).await {
+            Ok(()) if connection.sender.is_closed() => {
+                Err(Error::Closed("it ended with its beginning".into()))
+            }
+            Ok(()) => Ok(connection),
+            Err(_) => Err(Error::Connect(ConnectError::Timeout)),
+        }
+    }
+}
+
+impl<B: RequestBody> Shareable<B> {
+    /// Returns when the application has said how many streams it allows, or the connection is over.
+    ///
+    /// Its SETTINGS are the first it says (RFC 9113 section 3.4). A request that is sent before
+    /// them could wait inside h2 for a stream that it never gets.
+    async fn told(&self) {
+        while self.room.allowed() == UNTOLD && !self.sender.is_closed() {
+            self.room.told.notified().await;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.room.streams() < self.room.allowed()
+    }
+}
+
+/// A place among those who wait, given up by its `Drop`.
+struct Place<'a>(&'a Queue);
+
+impl<'a> Place<'a> {
+    fn take(queue: &'a Queue) -> Self {
+        queue.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(queue)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn exchange<B: RequestBody>(
     mut connection: Shareable<B>,
     request: Request<B>,
 ) -> Result<Response<Body<B>>, (hyper::Error, Option<Request<B>>)> {
-    let stream = StreamGuard::new(&connection.streams);
+    let stream = StreamGuard::new(&connection.room);
     match connection.sender.try_send_request(request).await {
         Ok(response) => Ok(response.map(|incoming| Body::http2(incoming, stream))),
         Err(mut failed) => {
             let unsent = failed.take_message();
             Err((failed.into_error(), unsent))
         }
+    }
+}
+
+/// The size of a header section is h2's to bound; the number of its fields is not.
+fn within_limits<B: RequestBody>(
+    shared: &Shared<B>,
+    response: Response<Body<B>>,
+) -> Result<Response<Body<B>>, Error> {
+    if response.headers().len() > usize::from(shared.limits.headers) {
+        return Err(Error::TooLarge);
+    }
+    Ok(response)
+}
+
+impl AsyncRead for Noticed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if polled.is_ready() {
+            self.room.notice();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Noticed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod clients;
 pub(crate) mod frames;
 pub(crate) mod h1;
 pub(crate) mod h2;
+pub(crate) mod h2_application;
 pub(crate) mod hyper_application;
 pub(crate) mod programs;
 pub(crate) mod requests;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -30,6 +30,7 @@ pub struct RequestBody(Option<Box<Streaming>>);
 #[derive(Debug)]
 struct Streaming {
     inner: Incoming,
+    version: Version,
     received: Transferred,
     left: u64,
     timeout: Duration,
@@ -123,6 +124,7 @@ pub(in crate::proxy) fn incoming(
     let gate = expects.then(|| Gate::on(&mut request));
     *request.body_mut() = RequestBody(Some(Box::new(Streaming {
         inner,
+        version: request.version(),
         received: record.count_received(),
         left,
         timeout: limits.request_body_timeout,
@@ -182,6 +184,10 @@ impl Streaming {
         };
         self.is_waiting = false;
         match polled {
+            // hyper calls a reset with NO_ERROR an end, which it is only behind END_STREAM.
+            None if self.version == Version::HTTP_2 && !self.inner.is_end_stream() => {
+                Poll::Ready(Some(Err(RequestBodyFailure::ClientGone)))
+            }
             None => {
                 self.complete();
                 Poll::Ready(None)

@@ -195,6 +195,11 @@ impl Conn {
         self.wire.read_until(end).await
     }
 
+    /// Exactly `length` bytes.
+    pub(crate) async fn read_exact(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        self.wire.read_exact(length).await
+    }
+
     /// Everything until the peer ends its half.
     pub(crate) async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         self.wire.read_to_end().await
