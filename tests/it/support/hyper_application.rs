@@ -77,6 +77,15 @@ impl Hyper {
         Self::tcp(Protocol::Http2, handler)
     }
 
+    /// As [`Self::h2c`] on `address`, for an application that comes back where it was.
+    pub(crate) fn h2c_at<F, Fut>(address: SocketAddr, handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::tcp_at(address, Protocol::Http2, handler)
+    }
+
     /// HTTP/1.1 on a Unix socket.
     pub(crate) fn unix<F, Fut>(path: &Path, handler: F) -> Self
     where
@@ -125,7 +134,15 @@ impl Hyper {
         F: Fn(Request<Incoming>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Response<Body>> + Send + 'static,
     {
-        let listener = bind_tcp("127.0.0.1:0".parse().unwrap());
+        Self::tcp_at("127.0.0.1:0".parse().unwrap(), protocol, handler)
+    }
+
+    fn tcp_at<F, Fut>(address: SocketAddr, protocol: Protocol, handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let listener = bind_tcp(address);
         let address = listener.local_addr().unwrap();
         let listener = || Listener::Tcp(TcpListener::from_std(listener).unwrap());
         let (seen, background) = serve(protocol, listener, handler);

@@ -4,7 +4,7 @@
 //! what a watcher sees are `..<timestamp>`, `..data_tmp` and `..data`, never the names of the files.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -150,9 +150,9 @@ fn a_swap_leaves_what_the_kubelet_leaves() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     let expected = [
-        OsStr::new("..data"),
-        OsStr::new("tls.crt"),
-        OsStr::new("tls.key"),
+        std::ffi::OsStr::new("..data"),
+        std::ffi::OsStr::new("tls.crt"),
+        std::ffi::OsStr::new("tls.key"),
         second.as_os_str(),
     ];
     assert_eq!(entries, expected.iter().map(|&name| name.into()).collect());
