@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::{self, AbortHandle};
 use tokio_util::task::TaskTracker;
 
 /// How far the way out has come.
@@ -60,7 +60,7 @@ pub struct Signal {
 #[derive(Debug, Clone, Copy)]
 pub struct Background;
 
-/// Runs the streams of one HTTP/2 connection, and can end them all.
+/// Runs the streams of one HTTP/2 connection, and can end some or all of them.
 ///
 /// The connection waits for its streams by itself; ending one resets it at the client.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +82,15 @@ impl Streams {
         let running = std::mem::take(&mut self.lock().tasks);
         for task in running {
             task.abort();
+        }
+    }
+
+    /// Ends the streams whose tasks are `ended`.
+    pub fn end(&self, ended: &[task::Id]) {
+        for task in &self.lock().tasks {
+            if ended.contains(&task.id()) {
+                task.abort();
+            }
         }
     }
 

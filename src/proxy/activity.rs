@@ -5,9 +5,10 @@
 //! atomics are there because hyper wants tasks that could move.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::task;
 use tokio::time::Instant;
 
 use super::framing::HeadFault;
@@ -33,9 +34,24 @@ pub(super) struct Activity {
     is_refused: AtomicBool,
     has_flooded: AtomicBool,
     idle_since: AtomicU64,
-    waiting_bodies: AtomicU32,
+    waiting: Mutex<Held>,
     has_written: AtomicBool,
     cut: AtomicBool,
+}
+
+/// The pieces of answers that hyper holds, one a stream at most.
+#[derive(Debug, Default)]
+struct Held {
+    pieces: Vec<Piece>,
+    last_key: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    key: u64,
+    since: Instant,
+    /// The task that runs the stream; HTTP/1 has none of its own.
+    task: Option<task::Id>,
 }
 
 /// Whether bytes between requests mean that a head has begun.
@@ -60,7 +76,10 @@ pub(super) struct Upload {
 
 /// A piece of an answer that hyper holds and has not yet come back from.
 #[derive(Debug)]
-pub(super) struct Waiting(Arc<Activity>);
+pub(super) struct Waiting {
+    activity: Arc<Activity>,
+    key: u64,
+}
 
 /// What the connection's timer has to watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +88,8 @@ pub(super) enum Watch {
     Head(Instant),
     /// Nothing is in flight since then.
     Idle(Instant),
-    /// Data waits for the client.
-    Sending,
+    /// Data waits for the client, the oldest since then.
+    Sending(Instant),
     /// A request is at work; nothing to watch here.
     Busy,
 }
@@ -91,7 +110,7 @@ impl Activity {
             is_refused: AtomicBool::new(false),
             has_flooded: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
-            waiting_bodies: AtomicU32::new(0),
+            waiting: Mutex::default(),
             has_written: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         })
@@ -138,8 +157,36 @@ impl Activity {
 
     /// A piece of an answer was given to hyper.
     pub(super) fn waiting(self: &Arc<Self>) -> Waiting {
-        self.waiting_bodies.fetch_add(1, Relaxed);
-        Waiting(Arc::clone(self))
+        let mut held = self.held();
+        held.last_key += 1;
+        let key = held.last_key;
+        held.pieces.push(Piece {
+            key,
+            since: Instant::now(),
+            task: task::try_id(),
+        });
+        drop(held);
+        Waiting {
+            activity: Arc::clone(self),
+            key,
+        }
+    }
+
+    /// Since when the piece that has waited longest does so.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.held().pieces.iter().map(|piece| piece.since).min()
+    }
+
+    /// The streams whose pieces have waited since `limit` or longer.
+    pub(super) fn stalled(&self, limit: Instant) -> Vec<task::Id> {
+        let held = self.held();
+        let stalled = held.pieces.iter().filter(|piece| piece.since <= limit);
+        stalled.filter_map(|piece| piece.task).collect()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // One connection's own, and all of it runs on one thread: never contended.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a request is in flight whose own body is complete.
@@ -220,10 +267,9 @@ impl Activity {
     /// What the timer has to watch now.
     pub(super) fn watch(&self) -> Watch {
         if self.requests.load(Relaxed) > 0 {
-            return if self.waiting_bodies.load(Relaxed) > 0 {
-                Watch::Sending
-            } else {
-                Watch::Busy
+            return match self.waiting_since() {
+                Some(since) => Watch::Sending(since),
+                None => Watch::Busy,
             };
         }
         match self.head_since.load(Relaxed) {
@@ -270,7 +316,11 @@ impl Drop for Upload {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.waiting_bodies.fetch_sub(1, Relaxed);
+        let mut held = self.activity.held();
+        let place = held.pieces.iter().position(|piece| piece.key == self.key);
+        if let Some(place) = place {
+            held.pieces.swap_remove(place);
+        }
     }
 }
 
@@ -294,7 +344,10 @@ mod tests {
         let request = activity.begin();
         assert_eq!(activity.watch(), Watch::Busy);
         let waiting = activity.waiting();
-        assert_eq!(activity.watch(), Watch::Sending);
+        assert_eq!(
+            activity.watch(),
+            Watch::Sending(opened + Duration::from_secs(6))
+        );
         drop((request, waiting));
         assert_eq!(
             activity.watch(),
@@ -329,6 +382,29 @@ mod tests {
         activity.wrote(1000);
         assert!(activity.take_written());
         assert!(!activity.take_written());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_piece_is_stalled_from_its_own_time_on_and_names_its_stream() {
+        let activity = Activity::new(Heads::Unknown);
+        let _request = activity.begin();
+        let opened = Instant::now();
+        let mut streams = task::JoinSet::new();
+        let stream = Arc::clone(&activity);
+        let stream = streams.spawn(async move { stream.waiting() }).id();
+        let first = streams.join_next().await.unwrap().unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let second = activity.waiting();
+        assert_eq!(activity.watch(), Watch::Sending(opened));
+        assert_eq!(activity.stalled(opened), [stream]);
+        drop(first);
+        assert_eq!(
+            activity.watch(),
+            Watch::Sending(opened + Duration::from_secs(1))
+        );
+        assert!(activity.stalled(opened).is_empty());
+        drop(second);
+        assert_eq!(activity.watch(), Watch::Busy);
     }
 
     #[test]

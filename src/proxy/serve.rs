@@ -54,6 +54,8 @@ pub(super) struct Loop<'a> {
     drain: &'a mut Signal,
     cut: Cut,
     timer: Pin<Box<Sleep>>,
+    /// No later look has seen the client take data.
+    quiet_since: Instant,
     graceful: Graceful,
 }
 
@@ -71,14 +73,14 @@ enum Graceful {
 impl<'a> Loop<'a> {
     pub(super) fn new(context: &'a Context, drain: &'a mut Signal, cut: Cut) -> Self {
         let limits = &context.worker.policy.http;
-        let first = limits.idle_timeout.min(limits.send_timeout);
-        let timer = Box::pin(tokio::time::sleep(first));
+        let timer = Box::pin(tokio::time::sleep(pace(limits)));
         Self {
             context,
             limits,
             drain,
             cut,
             timer,
+            quiet_since: Instant::now(),
             graceful: Graceful::Open,
         }
     }
@@ -152,6 +154,23 @@ impl<'a> Loop<'a> {
         self.graceful = Graceful::Cut(Instant::now() + GOODBYE);
     }
 
+    /// A piece of an answer has waited for `--send-timeout`: its stream ends, and the connection
+    /// too unless the client takes data on others.
+    fn stalled<C: Connection>(&mut self, now: Instant, connection: &mut C) {
+        let activity = &self.context.activity;
+        let takes_data =
+            activity.take_written() || self.quiet_since + self.limits.send_timeout / 2 > now;
+        match &self.cut {
+            Cut::Reset(streams) if takes_data => {
+                self.quiet_since = now;
+                streams.end(&activity.stalled(now - self.limits.send_timeout));
+            }
+            // Whoever takes nothing of the one answer is found by the socket's own clock.
+            Cut::EndOfInput if takes_data => self.quiet_since = now,
+            _ => self.cut(connection),
+        }
+    }
+
     /// When something has to be looked at again, given how things stand.
     fn deadline(&self) -> Instant {
         if let Graceful::Cut(at) | Graceful::Due(at) = self.graceful {
@@ -160,7 +179,8 @@ impl<'a> Loop<'a> {
         match self.context.activity.watch() {
             Watch::Head(since) => since + self.limits.request_header_timeout,
             Watch::Idle(since) => since + self.limits.idle_timeout,
-            Watch::Sending | Watch::Busy => self.timer.deadline(),
+            // Armed only when the timer has fired: a stream that was ended has its turn first.
+            Watch::Sending(_) | Watch::Busy => self.timer.deadline(),
         }
     }
 
@@ -181,17 +201,29 @@ impl<'a> Loop<'a> {
                         self.graceful(connection);
                     }
                 }
-                Watch::Sending if !self.context.activity.take_written() => self.cut(connection),
+                Watch::Sending(since) if since + self.limits.send_timeout <= now => {
+                    self.stalled(now, connection);
+                }
                 _ => {}
             },
         }
+        if self.context.activity.take_written() {
+            self.quiet_since = now;
+        }
         // Never later than any clock that may have started meanwhile could fire.
-        let latest = now + self.limits.idle_timeout.min(self.limits.send_timeout);
-        let next = match self.deadline() {
-            at if at > now => at.min(latest),
-            _ => latest,
+        let latest = now + pace(self.limits);
+        let due = match self.context.activity.watch() {
+            Watch::Sending(since) => since + self.limits.send_timeout,
+            _ => self.deadline(),
         };
+        let next = if due > now { due.min(latest) } else { latest };
         self.timer.as_mut().reset(next);
         None
     }
+}
+
+/// Between two looks at most: so often that what is seen of the client's progress is never older
+/// than a quarter of the send timeout.
+fn pace(limits: &config::Http) -> Duration {
+    limits.idle_timeout.min(limits.send_timeout / 4)
 }

@@ -4,6 +4,8 @@ mod connections;
 mod proxy_protocol;
 mod raw;
 
+mod stalls;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -207,32 +206,6 @@ impl Body for ResponseBody {
             Content::Text(text) => SizeHint::with_exact(text.len() as u64),
             Content::Upstream(body) => body.size_hint(),
         }
-    }
-}
-
-/// Takes out what may not come behind a body (RFC 9110 section 6.5.1): who has put it there wants
-/// the next reader to frame, route or trust the message otherwise than this one did.
-fn strip_trailers(trailers: &mut HeaderMap) {
-    const NAMES: [HeaderName; 16] = [
-        header::AUTHORIZATION,
-        header::CONNECTION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_RANGE,
-        header::CONTENT_TYPE,
-        header::HOST,
-        HeaderName::from_static("keep-alive"),
-        header::PROXY_AUTHENTICATE,
-        HeaderName::from_static("proxy-connection"),
-        header::SET_COOKIE,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::WWW_AUTHENTICATE,
-    ];
-    for name in NAMES {
-        trailers.remove(name);
     }
 }
 
