@@ -14,10 +14,24 @@ use crate::config::{AccessLog, Log, LogFormat};
 /// Lines that wait for the reader, at most.
 const QUEUE_LINES: usize = 16 * 1024;
 
-/// Keeps the writers alive; dropping it writes what is queued.
+/// Keeps the writers alive; dropping it writes what is queued, as far as the reader takes it.
 #[derive(Debug)]
 pub struct LogGuard {
-    _writer: WorkerGuard,
+    writer: Option<WorkerGuard>,
+    queue: NonBlocking,
+}
+
+impl Drop for LogGuard {
+    /// A full queue means that nobody reads. The writer's own end would then print to the very
+    /// stdout that is stuck, and the process would never end.
+    fn drop(&mut self) {
+        let dropped = self.queue.error_counter();
+        let before = dropped.dropped_lines();
+        let _ = self.queue.write(b"");
+        if dropped.dropped_lines() > before {
+            std::mem::forget(self.writer.take());
+        }
+    }
 }
 
 /// Where access records go.
@@ -71,13 +85,17 @@ pub fn init(section: &Log) -> (AccessWriter, LogGuard) {
     let subscriber = tracing_subscriber::registry().with(layer);
     // Fails only when a subscriber is set already, which then stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    let queue = writer.clone();
     (
         AccessWriter {
             policy: section.access,
             format,
             writer: Some(writer),
         },
-        LogGuard { _writer: guard },
+        LogGuard {
+            writer: Some(guard),
+            queue,
+        },
     )
 }
 
@@ -112,5 +130,64 @@ impl AccessWriter {
     /// Counts lines that no reader took in time.
     pub fn dropped(&self) -> Option<ErrorCounter> {
         self.writer.as_ref().map(NonBlocking::error_counter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Condvar, Mutex};
+
+    use super::*;
+
+    /// A reader that takes nothing until it is told to.
+    #[derive(Clone, Default)]
+    struct Stuck(Arc<(Mutex<bool>, Condvar)>);
+
+    impl io::Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (open, opened) = &*self.0;
+            let _open = opened
+                .wait_while(open.lock().unwrap(), |open| !*open)
+                .unwrap();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    // RES-07
+    #[test]
+    fn lines_that_nobody_reads_are_dropped_and_counted_and_hold_up_no_end() {
+        const LINES: usize = 100;
+        const SENT: usize = 1000;
+        let stuck = Stuck::default();
+        let (queue, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(LINES)
+            .lossy(true)
+            .finish(stuck.clone());
+        let access = AccessWriter {
+            policy: AccessLog::All,
+            format: Format::Json,
+            writer: Some(queue.clone()),
+        };
+        for _ in 0..SENT {
+            access.write(b"{}\n");
+        }
+        let dropped = access.dropped().unwrap().dropped_lines();
+        // One more may be with the reader.
+        assert!(
+            (SENT - LINES - 1..=SENT - LINES).contains(&dropped),
+            "{dropped}"
+        );
+        let begun = std::time::Instant::now();
+        drop(LogGuard {
+            writer: Some(guard),
+            queue,
+        });
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+        *stuck.0.0.lock().unwrap() = true;
+        stuck.0.1.notify_all();
     }
 }
