@@ -126,3 +126,26 @@ impl Connector {
         Ok(Stream::tcp(socket))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RES-06: no local port is told from an application that is not there.
+    #[test]
+    fn a_shortage_of_our_own_is_told_from_a_fault_of_the_application() {
+        let of = |code| ConnectError::from(io::Error::from_raw_os_error(code));
+        for shortage in [
+            libc::EADDRNOTAVAIL,
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+        ] {
+            assert!(matches!(of(shortage), ConnectError::Exhausted(_)));
+        }
+        assert!(matches!(of(libc::ECONNREFUSED), ConnectError::Refused(_)));
+        assert!(matches!(of(libc::ENOENT), ConnectError::Refused(_)));
+        assert!(matches!(of(libc::ETIMEDOUT), ConnectError::Timeout));
+        assert!(matches!(of(libc::EHOSTUNREACH), ConnectError::Failed(_)));
+    }
+}

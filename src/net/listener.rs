@@ -178,6 +178,26 @@ mod tests {
         assert_eq!(backoff.pause(&emfile), Some(Duration::from_millis(5)));
     }
 
+    // RES-01: the ones a test cannot bring about from outside.
+    #[test]
+    fn every_shortage_backs_off_and_every_fault_of_a_peer_does_not() {
+        use libc::{ECONNABORTED, ECONNRESET, EPROTO};
+        use libc::{EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
+        for shortage in [EMFILE, ENFILE, ENOBUFS, ENOMEM] {
+            let mut backoff = AcceptBackoff::default();
+            let error = io::Error::from_raw_os_error(shortage);
+            let pauses: Vec<_> = (0..20).filter_map(|_| backoff.pause(&error)).collect();
+            assert_eq!(pauses.len(), 20, "{error}");
+            // Recovery is never later than the last pause.
+            assert!(pauses.iter().all(|pause| *pause <= AcceptBackoff::LAST));
+            assert!(pauses.is_sorted(), "{pauses:?}");
+        }
+        for fault in [ECONNABORTED, ECONNRESET, EPROTO, EINTR, EPERM] {
+            let error = io::Error::from_raw_os_error(fault);
+            assert_eq!(AcceptBackoff::default().pause(&error), None, "{error}");
+        }
+    }
+
     #[test]
     fn both_mends_for_port_443_are_printed() {
         let error = BindError {

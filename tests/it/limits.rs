@@ -4,6 +4,7 @@ mod connections;
 mod proxy_protocol;
 mod raw;
 
+mod scarcity;
 mod stalls;
 
 use std::time::{Duration, Instant};

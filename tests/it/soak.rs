@@ -92,7 +92,7 @@ async fn soak(duration: Duration) -> Result<(), Vec<String>> {
     let new = Flapping::grpc();
     let mut subjects = [("http", old.upstream()), ("grpc", new.upstream())].map(|(name, url)| {
         let served = Arc::new(Served::start(&url, &arguments));
-        let start = Measure::of(served.sidecar.id());
+        let start = Measure::once_still(served.sidecar.id());
         let warm = start;
         Subject {
             name,

@@ -7,6 +7,9 @@ use crate::support::wait::within;
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
+/// What an application answers, and how it ends then.
+type Ending = (&'static str, fn(Conn));
+
 /// Asserts that clients of every version see that the answer at `path` broke off.
 async fn assert_truncated(served: &Served, path: &str, case: &str) {
     let old = ask(served, path).await;
@@ -82,7 +85,7 @@ async fn a_fault_in_the_chunks_is_a_truncated_body() {
 // UP-04, UP-15
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_breaks_off_is_truncated_for_every_client() {
-    let begun: [(&str, fn(Conn)); 9] = [
+    let begun: [Ending; 9] = [
         // hyper waits for the CR that has to come here.
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nonly\r\n0\r\n\n",

@@ -138,7 +138,7 @@ async fn out_of_descriptors_it_pauses_without_spinning_and_recovers() {
         lines.iter().any(|line| line["pause"] == "1s")
     });
     let (elapsed, used) = (begun.elapsed(), cpu(&process) - used);
-    assert!(used < elapsed / 5, "{used:?} of CPU time in {elapsed:?}");
+    assert!(used < elapsed / 20, "{used:?} of CPU time in {elapsed:?}");
 
     // Who was in stays in, and who comes later is served.
     good(&mut open).await;

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::support::requests::resident_memory;
+use crate::support::wait::{PATIENCE, eventually};
 
 /// After the application is back, what was under way is still failing.
 const AFTERMATH: Duration = Duration::from_millis(250);
@@ -169,6 +170,22 @@ impl Measure {
             descriptors: count("fd"),
             threads: count("task"),
         }
+    }
+
+    /// Of the process `id`, once all of its workers have begun.
+    pub(crate) fn once_still(id: u32) -> Self {
+        let (mut last, mut same) = (Self::of(id), 0);
+        eventually("as many descriptors as before", PATIENCE, || {
+            let now = Self::of(id);
+            same = if now.descriptors == last.descriptors {
+                same + 1
+            } else {
+                0
+            };
+            last = now;
+            same > 100
+        });
+        last
     }
 
     /// What has grown, for a process that is quiet now and was `loaded` before.
