@@ -106,7 +106,7 @@ pub struct Settings {
     #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_REQUEST_BODY_TIMEOUT", hide_env_values = true)]
     pub request_body_timeout: Option<String>,
 
-    /// Data waits and the client takes none for this long; then the connection is cut [default: 60s]
+    /// Data waits and the client takes none for this long; then the connection is cut, or on HTTP/2 the one stream when others go on [default: 60s]
     #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_SEND_TIMEOUT", hide_env_values = true)]
     pub send_timeout: Option<String>,
 
