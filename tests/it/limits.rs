@@ -1,6 +1,7 @@
 //! Limits and timeouts: what is answered, what is cut, and what is left alone.
 
 mod connections;
+mod patience;
 mod proxy_protocol;
 mod raw;
 
