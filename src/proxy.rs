@@ -14,6 +14,8 @@ mod error;
 mod frames;
 mod framing;
 mod handshakes;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod headers;
 mod http;
 mod protocol;

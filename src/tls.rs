@@ -8,14 +8,22 @@
 mod acceptor;
 mod cert_set;
 mod certificate;
+#[cfg(fuzzing)]
+mod clear;
 mod directory;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod pem;
 mod server_config;
 
-pub use acceptor::{Acceptor, Alpn, Session, Stream, is_reset, request_sign_of_life};
+#[cfg(not(fuzzing))]
+pub use acceptor::{Acceptor, Stream, is_reset, request_sign_of_life};
+pub use acceptor::{Alpn, Session};
 pub use cert_set::CertSet;
 pub use certificate::Certificate;
+#[cfg(fuzzing)]
+pub use clear::{Acceptor, Stream, is_reset, request_sign_of_life};
 pub use directory::{LoadError, load};
 pub use failure::HandshakeFailure;
 pub use server_config::{Offer, PROVIDER_NAME, acceptor};
