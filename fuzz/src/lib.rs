@@ -1,0 +1,14 @@
+//! What the fuzz targets share: the proxy in memory, and the oracles it is held to.
+//!
+//! [`strict`] is the independent reader; [`proxy`] carries bytes through the whole proxy to a
+//! scripted application; [`http1`] and [`http2`] say what must hold of the outcome.
+
+pub mod certificates;
+pub mod forwarded;
+pub mod heads;
+pub mod http1;
+pub mod http2;
+pub mod proxy;
+pub mod report;
+pub mod settings;
+pub mod strict;
