@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod forwarded;
+pub mod frames;
 pub mod heads;
 pub mod http1;
 pub mod http2;
