@@ -1,7 +1,8 @@
 //! Mistakes in the configuration, collected and shown one a line.
 //!
-//! Each names the setting, the value and the mend. A value is quoted and shortened, so that no
-//! value can break the line, and what looks like a password in a URL is blotted out.
+//! Each names the setting, the value and the mend. A value is quoted and shortened and control
+//! characters are escaped wherever they stand, so that nothing written can break the line or steer
+//! a terminal; what looks like a password in a URL is blotted out.
 
 use std::fmt;
 
@@ -59,19 +60,36 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.subject {
             Subject::Flag(flag) => write!(f, "--{flag}")?,
-            Subject::Other(text) => f.write_str(text)?,
+            Subject::Other(text) => Visible(text).fmt(f)?,
         }
         if let Some(value) = &self.value {
             write!(f, " {}", Quoted(value))?;
         }
         if let Some(origin) = &self.origin {
-            write!(f, " (from {origin})")?;
+            write!(f, " (from {})", Visible(origin))?;
         }
-        write!(f, ": {}", self.complaint)
+        write!(f, ": {}", Visible(&self.complaint))
     }
 }
 
 impl std::error::Error for Problem {}
+
+/// Text of others, such as a variable's name or a parser's words.
+struct Visible<'a>(&'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            match part.char_indices().next_back() {
+                Some((at, last)) if last.is_control() => {
+                    write!(f, "{}{}", &part[..at], last.escape_default())?;
+                }
+                _ => f.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
 
 struct Quoted<'a>(&'a str);
 
@@ -170,6 +188,15 @@ mod tests {
             let line = Problem::value("upstream", url, "wrong").to_string();
             assert!(!line.contains("secret") && line.contains("***@"), "{line}");
         }
+    }
+
+    #[test]
+    fn no_name_and_no_complaint_steers_a_terminal() {
+        let problem = Problem::other("TLS_SIDECAR_\u{1b}[2J\n", "no \u{7}setting");
+        assert_eq!(
+            problem.to_string(),
+            "TLS_SIDECAR_\\u{1b}[2J\\n: no \\u{7}setting"
+        );
     }
 
     #[test]
