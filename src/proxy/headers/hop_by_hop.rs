@@ -113,8 +113,9 @@ fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(header::CONNECTION)
         .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        // What is no text names no header, and must not hide those beside it.
+        .filter_map(|option| std::str::from_utf8(option).ok())
         .map(str::trim)
         .filter(|name| !name.is_empty())
 }
@@ -145,6 +146,18 @@ mod tests {
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
         headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    // H1-12
+    #[test]
+    fn an_option_that_is_no_text_does_not_hide_those_beside_it() {
+        let line = |bytes| HeaderValue::from_bytes(bytes).unwrap();
+        let mut map = headers(&[("x-secret", "1"), ("x-kept", "2")]);
+        map.insert(header::CONNECTION, line(b"\xe4, x-secret"));
+        strip_hop_by_hop(&mut map);
+        assert_eq!(names(&map), ["x-kept"]);
+        map.insert(header::CONNECTION, line(b"\xe4, host"));
+        assert_eq!(connection_options(&map), ConnectionOptions::Abusive);
     }
 
     #[test]
