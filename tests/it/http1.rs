@@ -240,6 +240,28 @@ async fn declared_length_and_chunks_cross_both_ways() {
     assert!(!application.received(0).contains("ext=1"));
 }
 
+/// H1-05: what was framed is what arrives, whatever the method.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_body_of_a_get_without_a_length_arrives() {
+    let application = telling();
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = connect(&served).await;
+    let head = post_chunked("/").replace("POST", "GET");
+    let body = [&chunk(b"abc")[..], b"0\r\n\r\n"].concat();
+    wire.write([head.into_bytes(), body].concat())
+        .await
+        .unwrap();
+    assert_eq!(wire.response().await.unwrap().text(), "GET / 3");
+
+    let h2 = served.client().h2(served.address()).await.unwrap();
+    let request = http::Request::get("https://localhost/").body(()).unwrap();
+    let mut ready = h2.send.clone().ready().await.unwrap();
+    let (response, mut body) = ready.send_request(request, false).unwrap();
+    body.send_data("defg".into(), true).unwrap();
+    let response = crate::support::h2::whole(response).await.unwrap();
+    assert_eq!(response.body, "GET / 4");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn trailers_cross_both_ways() {
     let application = Raw::tcp(|mut conn| async move {
