@@ -28,10 +28,8 @@ enum End {
 pub fn hold(input: &[u8]) {
     let client = client(input);
     let outcome = proxy::converse(&client);
-    let switched = outcome
-        .seen
-        .iter()
-        .any(|seen| matches!(seen, Seen::Switched(..)));
+    let granted = b"HTTP/1.1 101 ";
+    let switched = outcome.answers.windows(granted.len()).any(|w| w == granted);
     let sent = Sent::of(input, switched);
     let result = judge(&sent, &outcome, client.leaves);
     report(input, result);
@@ -231,12 +229,16 @@ fn kind(difference: &str) -> &str {
 fn answers(sent: &Sent, outcome: &Outcome, leaves: bool) -> Result<(), Finding> {
     let show = || outcome.answers.escape_ascii().to_string();
     let mut rest = outcome.answers.as_slice();
-    let mut passed = 0;
-    let mut count = 0;
+    let (mut passed, mut count, mut closes) = (0, 0, false);
     while !rest.is_empty() {
         let request = sent.requests.get(count);
-        let is_head = request.is_some_and(|request| request.method == b"HEAD");
-        let Some((answer, after)) = Answer::read(rest, is_head) else {
+        let body = match request {
+            Some(request) if request.method == b"HEAD" => HasBody::No,
+            Some(_) => HasBody::Yes,
+            // Of what is no request it is not known whether it was a HEAD.
+            None => HasBody::Perhaps,
+        };
+        let Some((answer, after)) = Answer::read(rest, body) else {
             return Err(Finding::new("an answer that is none", show()));
         };
         rest = after;
@@ -244,6 +246,7 @@ fn answers(sent: &Sent, outcome: &Outcome, leaves: bool) -> Result<(), Finding> 
             continue;
         }
         passed += usize::from(answer.is_applications);
+        closes = answer.closes;
         if answer.status == 101 {
             return Ok(());
         }
@@ -276,10 +279,9 @@ fn answers(sent: &Sent, outcome: &Outcome, leaves: bool) -> Result<(), Finding> 
         return Err(Finding::new("an answer nobody gave", show()));
     }
     match &sent.end {
-        End::Refused(why, None) if count == sent.requests.len() && !leaves => Err(Finding::new(
-            format!("refused without a word: {}", why.0),
-            show(),
-        )),
+        End::Refused(why, None) if count == sent.requests.len() && !leaves && !closes => Err(
+            Finding::new(format!("refused without a word: {}", why.0), show()),
+        ),
         _ => Ok(()),
     }
 }
@@ -288,11 +290,20 @@ fn answers(sent: &Sent, outcome: &Outcome, leaves: bool) -> Result<(), Finding> 
 struct Answer {
     status: u16,
     is_applications: bool,
+    closes: bool,
+}
+
+/// Whether the length that an answer declares is that of a body behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HasBody {
+    Yes,
+    No,
+    Perhaps,
 }
 
 impl Answer {
     /// The answer at the beginning of `bytes`; its own have a length, and so has the application's.
-    fn read(bytes: &[u8], is_head: bool) -> Option<(Self, &[u8])> {
+    fn read(bytes: &[u8], body: HasBody) -> Option<(Self, &[u8])> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
         let (head, mut rest) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 4..]);
         let mut lines = head.split("\r\n");
@@ -303,20 +314,22 @@ impl Answer {
             .get(..3)?
             .parse()
             .ok()?;
-        let (mut length, mut is_applications) = (0, false);
+        let (mut length, mut is_applications, mut closes) = (0, false, false);
         for line in lines {
             let (name, value) = line.split_once(": ")?;
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = value.parse().ok()?,
+                "connection" => closes = value.eq_ignore_ascii_case("close"),
                 name => is_applications |= name == MARK,
             }
         }
-        if !is_head && status >= 200 {
+        if status >= 200 && body != HasBody::No && !(body == HasBody::Perhaps && rest.is_empty()) {
             rest = rest.get(length..)?;
         }
         let answer = Self {
             status,
             is_applications,
+            closes,
         };
         Some((answer, rest))
     }

@@ -10,7 +10,7 @@ use crate::forwarded;
 use crate::frames::{self, Sent};
 use crate::proxy::{self, Client, Seen};
 use crate::report::{Finding, report};
-use crate::strict::Request;
+use crate::strict::{self, Request};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// SETTINGS without a setting.
@@ -82,6 +82,24 @@ fn difference(sent: &Sent, seen: &Request, is_whole: bool) -> Option<&'static st
         }
     };
     let switches = only(b":protocol").is_some();
+    let pseudo = sent
+        .fields
+        .iter()
+        .skip_while(|(name, _)| name.starts_with(b":"));
+    let is_late = pseudo.clone().any(|(name, _)| name.starts_with(b":"));
+    let is_twice = [&b":method"[..], b":scheme", b":path", b":authority"]
+        .iter()
+        .any(|name| sent.fields.iter().filter(|(one, _)| one == name).count() > 1);
+    if is_late || is_twice {
+        return Some("H2-10 a pseudo-field late or twice");
+    }
+    if sent
+        .fields
+        .iter()
+        .any(|(name, _)| is_of_the_connection(name))
+    {
+        return Some("H2-10 a field of the connection");
+    }
     let method = if switches { b"GET" } else { only(b":method")? };
     if method != seen.method {
         return Some("another method");
@@ -93,6 +111,10 @@ fn difference(sent: &Sent, seen: &Request, is_whole: bool) -> Option<&'static st
     if host != seen.host().as_deref() {
         return Some("another host");
     }
+    let is_padded = |(_, value): &(Vec<u8>, Vec<u8>)| strict::trim(value) != value;
+    if sent.fields.iter().any(is_padded) {
+        return Some("H2-10 white space around a value");
+    }
     let is_foreign = |field: &&(Vec<u8>, Vec<u8>)| {
         !forwarded::is_the_proxys(&field.0)
             && !field.0.starts_with(b"sec-websocket-")
@@ -100,13 +122,6 @@ fn difference(sent: &Sent, seen: &Request, is_whole: bool) -> Option<&'static st
     };
     if seen.headers.iter().find(is_foreign).is_some() {
         return Some("a field nobody sent");
-    }
-    if sent
-        .fields
-        .iter()
-        .any(|(name, _)| is_of_the_connection(name))
-    {
-        return Some("H2-10 a field of the connection");
     }
     if is_whole && !switches {
         if !sent.is_ended {
