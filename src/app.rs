@@ -15,23 +15,23 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::config::{self, Config, Protocol};
 use crate::drain::{Drain, Stage};
-use crate::live::{Live, live};
 use crate::net;
 use crate::proxy::{Crowd, Handshakes, Policy, Worker};
-use crate::reload::Reloader;
+use crate::reload::{self, Certificates, Reloader};
 use crate::runtime::{self, Seed, Workers};
+use crate::telemetry::certificates::CertificateMetrics;
 use crate::telemetry::log::{self, AccessWriter, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::Telemetry;
-use crate::tls::{self, Acceptor, CertSet, Offer};
+use crate::tls::{self, Acceptor, Offer};
 use crate::upstream::{self, Upstream};
 use crate::{limits, signal};
 
 /// Why the proxy did not start.
 #[derive(Debug)]
 pub enum BindError {
-    /// No certificate to serve.
-    Certificate(tls::LoadError),
+    /// No certificate to serve, or no secret to share tickets with.
+    Certificate(reload::OpenError),
     /// No TLS with these settings.
     Tls(String),
     /// An address is not to be had.
@@ -69,7 +69,6 @@ pub struct Bound {
     stage: watch::Sender<Stage>,
     requests: mpsc::UnboundedReceiver<signal::Request>,
     handle: Handle,
-    reloader: Reloader,
     drain: config::Drain,
     _log: LogGuard,
 }
@@ -87,6 +86,7 @@ struct Summary {
 pub struct Handle {
     requests: mpsc::UnboundedSender<signal::Request>,
     telemetry: Arc<[Arc<Telemetry>]>,
+    certificates: Certificates,
 }
 
 /// How it ended.
@@ -106,7 +106,8 @@ pub enum Outcome {
 /// What stands in the way, with the mend.
 pub fn bind(config: Config) -> Result<Bound, BindError> {
     let (access, log_guard) = log::init(&config.log);
-    let set = tls::load(&config.tls.certificates).map_err(BindError::Certificate)?;
+    let (reloader, certificates) =
+        Reloader::open(&config.tls, config.reload).map_err(BindError::Certificate)?;
     let listeners: Vec<TcpListener> = config
         .listen
         .addresses
@@ -117,9 +118,8 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
         .iter()
         .map(TcpListener::local_addr)
         .collect::<io::Result<Vec<_>>>()?;
-    let (publisher, set) = live(set);
     let count = config.workers.unwrap_or_else(limits::cpus);
-    let plan = Plan::new(&config, count, set)?;
+    let plan = Plan::new(&config, count, &certificates)?;
     let telemetry: Arc<[_]> = (0..count.get())
         .map(|_| {
             Arc::new(Telemetry {
@@ -142,6 +142,8 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     ));
     let stage = watch::Sender::new(Stage::Running);
     let workers = runtime::start(seeds, permits, &stage)?;
+    let leaving = stage.subscribe();
+    runtime::on_own_thread("reload", move || reloader.run(leaving))?;
     let (requests, received) = mpsc::unbounded_channel();
     Ok(Bound {
         addresses,
@@ -156,8 +158,8 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
         handle: Handle {
             requests,
             telemetry,
+            certificates,
         },
-        reloader: Reloader::new(config.tls.certificates, publisher),
         drain: config.drain,
         _log: log_guard,
     })
@@ -173,12 +175,17 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(config: &Config, workers: NonZeroUsize, set: Live<CertSet>) -> Result<Self, BindError> {
+    fn new(
+        config: &Config,
+        workers: NonZeroUsize,
+        certificates: &Certificates,
+    ) -> Result<Self, BindError> {
         let offer = match config.upstream.target.protocol {
             Protocol::Raw => Offer::Raw,
             Protocol::Http1 | Protocol::H2c => Offer::Http,
         };
-        let acceptor = tls::acceptor(&config.tls, offer, set)
+        let (set, tickets) = (certificates.set.clone(), certificates.tickets.clone());
+        let acceptor = tls::acceptor(&config.tls, offer, set, tickets)
             .map_err(|error| BindError::Tls(error.to_string()))?;
         let policy = Policy {
             listen: config.listen.clone(),
@@ -230,7 +237,17 @@ impl Plan {
 impl Handle {
     /// Asks for a look at the certificate files.
     pub fn reload(&self) {
-        self.request(signal::Request::Reload);
+        self.certificates.trigger.reload();
+    }
+
+    /// What is known about the certificates.
+    pub fn certificates(&self) -> Arc<reload::Status> {
+        self.certificates.status.load()
+    }
+
+    /// The numbers about certificates.
+    pub fn certificate_metrics(&self) -> &CertificateMetrics {
+        &self.certificates.metrics
     }
 
     /// Starts the drain.
@@ -289,9 +306,7 @@ impl Bound {
                 }
             };
             match request {
-                signal::Request::Reload => {
-                    self.reloader.reload();
-                }
+                signal::Request::Reload => self.handle.reload(),
                 signal::Request::Drain => break,
                 signal::Request::End => signal::end_at_once(),
             }

@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: Listen,
     /// Certificates and protocol versions.
     pub tls: Tls,
+    /// How certificates are kept in step with their files.
+    pub reload: Reload,
     /// The application.
     pub upstream: Upstream,
     /// Limits and timeouts of downstream HTTP.
@@ -93,6 +95,39 @@ pub struct Tls {
     pub min_version: TlsVersion,
     /// What happens to a client that asks for a name no certificate has.
     pub unknown_sni: UnknownSni,
+    /// Session-ticket secrets shared by every replica; `None` makes keys at start.
+    pub ticket_key_dir: Option<PathBuf>,
+}
+
+/// How certificates are kept in step with their files.
+#[derive(Debug, Clone, Copy)]
+pub struct Reload {
+    /// What happens to a new certificate that lacks names of the one in service.
+    pub on_name_loss: OnNameLoss,
+    /// What an expired certificate does to readiness.
+    pub on_expiry: OnExpiry,
+    /// How long the start waits for a certificate that is not there; `None` does not.
+    pub wait_for_certificate: Option<Duration>,
+    /// Between two looks at the files' contents, whatever the watch says.
+    pub poll_interval: Duration,
+}
+
+/// `--on-name-loss`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNameLoss {
+    /// Publish it and say so.
+    Warn,
+    /// Keep the one in service.
+    Refuse,
+}
+
+/// `--on-expiry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExpiry {
+    /// Go on serving and stay ready: clients may accept it, and nothing else is there.
+    Serve,
+    /// Go on serving and fail readiness, so that other replicas take over.
+    Unready,
 }
 
 /// Where certificates come from.

@@ -1,64 +1,388 @@
 //! Keeps the published certificates in step with their files; keeps the last good ones otherwise.
 //!
-//! Every reload goes through one [`Reloader`], so that two never cross. Invariant: what is
-//! published was loaded whole; a failed load changes nothing.
+//! Every reload goes through one [`Reloader`] on a thread of its own, so that two never cross and
+//! a slow disk delays nobody. Watch, poll, signal and retry only say when to look; what is found
+//! decides. Invariant: what is published was loaded whole and let through the gate.
 
-use crate::config::CertificateSource;
-use crate::live::Publisher;
-use crate::tls::{self, CertSet};
+mod bulletin;
+mod expiry;
+mod mount;
+mod pace;
+mod report;
+mod status;
+mod store;
+mod tickets;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch as latest};
+use tokio::time::Instant;
+
+use crate::config::{self, CertificateSource};
+use crate::drain::Stage;
+use crate::live::{Live, Publisher, live};
+use crate::telemetry::certificates::{CertificateMetrics, ReloadResult};
+use crate::tls::{self, CertSet, LoadError, Places, SecretsError, TicketSecrets, Versions};
+use bulletin::Bulletin;
+pub use expiry::Age;
+pub use mount::Mounts;
+use pace::Pace;
+pub use status::{CertificateStatus, Event, Problem, Status, Unready};
+use store::{Outcome, Policy, Store, Urgency};
+use tickets::Tickets;
+pub use watch::Health;
+use watch::{Change, Watch};
+
+/// Between two looks while the start waits for a certificate.
+const WAITING_STEP: Duration = Duration::from_millis(100);
+
+/// Asks for a look at the files, from any thread.
+#[derive(Debug, Clone)]
+pub struct Trigger(mpsc::UnboundedSender<Wake>);
+
+/// Why to look.
+#[derive(Debug)]
+enum Wake {
+    /// Somebody asked.
+    Asked,
+    /// A watch saw something.
+    Seen(Change),
+}
 
 /// The one place where certificates are replaced.
 #[derive(Debug)]
 pub struct Reloader {
     source: CertificateSource,
-    publisher: Publisher<CertSet>,
+    section: config::Reload,
+    tickets: Option<Tickets>,
+    store: Store,
+    versions: Versions,
+    certificate_places: Places,
+    set: Publisher<CertSet>,
+    places: Publisher<Places>,
+    bulletin: Bulletin,
+    inbox: mpsc::UnboundedReceiver<Wake>,
+    watch: Watch,
+    pace: Pace,
 }
 
-/// What a reload came to.
+/// What others hold of a reloader.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// What is served.
+    pub set: Live<CertSet>,
+    /// What shared tickets are made from.
+    pub tickets: Option<Live<TicketSecrets>>,
+    /// What is known.
+    pub status: Live<Status>,
+    /// What is counted.
+    pub metrics: Arc<CertificateMetrics>,
+    /// Asks for a reload.
+    pub trigger: Trigger,
+}
+
+/// Why there is nothing to serve with.
 #[derive(Debug)]
-pub enum Outcome {
-    /// New certificates are in service.
-    Published,
-    /// The files hold what is in service already.
-    Unchanged,
-    /// The files are no good; the last good ones stay.
-    Kept(tls::LoadError),
+pub enum OpenError {
+    /// No certificate.
+    Certificate(LoadError),
+    /// No secrets for `--ticket-key-dir`.
+    Tickets(SecretsError),
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Certificate(error) => error.fmt(f),
+            Self::Tickets(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl Trigger {
+    /// Asks for a look at the files now.
+    pub fn reload(&self) {
+        // The reloader has ended when nobody receives: the drain has begun, and it does nothing.
+        let _ = self.0.send(Wake::Asked);
+    }
+}
+
+/// What the first load found.
+struct Loaded {
+    store: Store,
+    set: CertSet,
+    places: Places,
+    versions: Versions,
+    outcomes: Vec<Outcome>,
 }
 
 impl Reloader {
-    /// Reloads from `source` into `publisher`.
-    pub fn new(source: CertificateSource, publisher: Publisher<CertSet>) -> Self {
-        Self { source, publisher }
-    }
-
-    /// Loads the files once more and publishes what is new.
-    pub fn reload(&self) -> Outcome {
-        let loaded = match tls::load(&self.source) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                tracing::warn!(%error, "certificate not reloaded; the last good one stays in service");
-                return Outcome::Kept(error);
+    /// Loads what is there, waiting for it as long as `section` allows.
+    ///
+    /// # Errors
+    /// What keeps every certificate from being served, or the tickets from being shared.
+    pub fn open(
+        tls: &config::Tls,
+        section: config::Reload,
+    ) -> Result<(Self, Certificates), OpenError> {
+        let policy = Policy {
+            on_name_loss: section.on_name_loss,
+            min_version: tls.min_version,
+        };
+        let source = tls.certificates.clone();
+        let loaded = first_load(&source, section, policy).map_err(OpenError::Certificate)?;
+        let tickets = tls.ticket_key_dir.clone().map(Tickets::open).transpose();
+        let (tickets, secrets) = tickets.map_err(OpenError::Tickets)?.unzip();
+        let (set, live_set) = live(loaded.set);
+        let certificate_places = loaded.places;
+        let (places, seen) = live(certificate_places.clone());
+        let (bulletin, status) = Bulletin::new(section);
+        let metrics = Arc::clone(bulletin.metrics());
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let trigger = Trigger(sender.clone());
+        let on_change = move |change: Change| {
+            let matters = match &change {
+                Change::At(path) => seen.load().concern(path),
+                Change::Anything => true,
+            };
+            if matters {
+                let _ = sender.send(Wake::Seen(change));
             }
         };
-        let (old, new) = (
-            fingerprints(&self.publisher.current()),
-            fingerprints(&loaded),
-        );
-        if old == new {
-            tracing::info!(sha256 = new, "certificate unchanged");
-            return Outcome::Unchanged;
+        let mut reloader = Self {
+            source,
+            section,
+            tickets,
+            store: loaded.store,
+            versions: loaded.versions,
+            certificate_places,
+            set,
+            places,
+            bulletin,
+            inbox,
+            watch: Watch::new(Arc::new(on_change)),
+            pace: Pace::new(),
+        };
+        reloader.bulletin.metrics().loads.increment();
+        report::started(&loaded.outcomes);
+        reloader.bulletin.record(loaded.outcomes);
+        reloader.bulletin.refresh(&reloader.store);
+        let certificates = Certificates {
+            set: live_set,
+            tickets: secrets,
+            status,
+            metrics,
+            trigger,
+        };
+        Ok((reloader, certificates))
+    }
+
+    /// Follows the files until the drain begins.
+    pub async fn run(mut self, mut stage: latest::Receiver<Stage>) {
+        let leaving = async move {
+            // A sender that is gone is an end as well.
+            let _ = stage.wait_for(|stage| *stage != Stage::Running).await;
+        };
+        tokio::select! {
+            biased;
+            () = leaving => {}
+            () = self.follow() => {}
         }
-        self.publisher.publish(loaded);
-        tracing::info!(old.sha256 = old, new.sha256 = new, "certificate reloaded");
-        Outcome::Published
+    }
+
+    async fn follow(&mut self) {
+        // What changed between the first load and the watch was seen by nobody.
+        let mut is_late = self.follow_places(None) | self.rewatch();
+        let mut poll = Instant::now() + self.section.poll_interval;
+        loop {
+            let retry = self.store.next_retry().map(|wait| Instant::now() + wait);
+            let wake = match is_late {
+                true => Instant::now(),
+                false => retry.map_or(poll, |retry| retry.min(poll)),
+            };
+            let look = tokio::select! {
+                wake = self.inbox.recv() => match wake {
+                    Some(wake) => Look::of(&wake, &self.places.current()),
+                    None => return,
+                },
+                () = tokio::time::sleep_until(wake) => Look::READ,
+            };
+            tokio::time::sleep_until(self.pace.earliest()).await;
+            let look = self.everything_asked(look);
+            is_late = self.look(look);
+            if poll <= Instant::now() {
+                is_late |= self.rewatch();
+                self.bulletin.refresh(&self.store);
+                poll = Instant::now() + self.section.poll_interval;
+            }
+        }
+    }
+
+    /// One look answers everything that was asked before it.
+    fn everything_asked(&mut self, mut look: Look) -> Look {
+        let places = self.places.current();
+        while let Ok(wake) = self.inbox.try_recv() {
+            look = look.and(Look::of(&wake, &places));
+        }
+        look
+    }
+
+    /// Looks at the files; whether it should be done again at once.
+    fn look(&mut self, look: Look) -> bool {
+        if let Some(tickets) = &mut self.tickets
+            && (look.must_read || !tickets.are_unchanged())
+        {
+            tickets.look();
+        }
+        if !look.must_read && self.versions.are_unchanged() {
+            return self.follow_places(None);
+        }
+        self.pace.loaded();
+        self.bulletin.metrics().loads.increment();
+        let scan = tls::scan(&self.source, &self.store.known());
+        self.versions = scan.versions.clone();
+        let places = scan.places;
+        let outcomes = self.store.look(scan.entries, look.urgency);
+        let is_changed = outcomes
+            .iter()
+            .any(|o| matches!(o.result, ReloadResult::Published | ReloadResult::Dropped));
+        if is_changed && let Some(set) = self.store.set() {
+            self.set.publish(set);
+        }
+        outcomes.iter().for_each(report::changed);
+        let is_news = !outcomes.is_empty();
+        self.bulletin.record(outcomes);
+        if is_news {
+            self.bulletin.refresh(&self.store);
+        }
+        self.follow_places(Some(places))
+    }
+
+    /// Watches the certificates at `places` and the tickets; whether something may have been missed.
+    fn follow_places(&mut self, places: Option<Places>) -> bool {
+        if let Some(places) = places {
+            self.certificate_places = places;
+        }
+        let mut places = self.certificate_places.clone();
+        if let Some(tickets) = &self.tickets {
+            places = places.with(&tickets.places);
+        }
+        let is_moved = places != *self.places.current();
+        if is_moved {
+            self.places.publish(places);
+        }
+        (is_moved || self.watch.is_stale()) && self.rewatch()
+    }
+
+    /// Watches what matters now; whether something in there may have been missed.
+    fn rewatch(&mut self) -> bool {
+        let places = self.places.current();
+        let (health, added) = self.watch.follow(places.directories());
+        self.bulletin.health(health);
+        // A version of an atomic mount was complete before it was read.
+        added.iter().any(|directory| !is_version(directory))
     }
 }
 
-fn fingerprints(set: &CertSet) -> String {
-    let all: Vec<_> = set
-        .certificates()
-        .iter()
-        .map(tls::Certificate::fingerprint)
-        .collect();
-    all.join(",")
+/// How to look.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    urgency: Urgency,
+    /// Whether contents count that no version of a mount tells about.
+    must_read: bool,
+}
+
+impl Look {
+    const READ: Self = Self {
+        urgency: Urgency::Routine,
+        must_read: true,
+    };
+
+    const GLANCE: Self = Self {
+        urgency: Urgency::Routine,
+        must_read: false,
+    };
+
+    fn of(wake: &Wake, places: &Places) -> Self {
+        match wake {
+            Wake::Asked => Self {
+                urgency: Urgency::Asked,
+                must_read: true,
+            },
+            Wake::Seen(Change::Anything) => Self::READ,
+            // Somebody writes inside of a version, which its name cannot tell.
+            Wake::Seen(Change::At(path)) if places.is_in_version(path) => Self::READ,
+            Wake::Seen(Change::At(_)) => Self::GLANCE,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        let is_asked = self.urgency == Urgency::Asked || other.urgency == Urgency::Asked;
+        Self {
+            urgency: if is_asked {
+                Urgency::Asked
+            } else {
+                Urgency::Routine
+            },
+            must_read: self.must_read || other.must_read,
+        }
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "nothing runs yet while the start waits for a certificate"
+)]
+fn first_load(
+    source: &CertificateSource,
+    section: config::Reload,
+    policy: Policy,
+) -> Result<Loaded, LoadError> {
+    let start = std::time::Instant::now();
+    let mut is_told = false;
+    loop {
+        let error = match load_once(source, policy) {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => error,
+        };
+        let wait = section.wait_for_certificate.unwrap_or_default();
+        if start.elapsed() >= wait {
+            return Err(error);
+        }
+        if !is_told {
+            tracing::warn!(%error, ?wait, "no certificate yet; waiting for it");
+            is_told = true;
+        }
+        std::thread::sleep(WAITING_STEP);
+    }
+}
+
+fn load_once(source: &CertificateSource, policy: Policy) -> Result<Loaded, LoadError> {
+    let mut store = Store::new(policy);
+    let mut scan = tls::scan(source, &BTreeSet::new());
+    let (places, versions) = (scan.places.clone(), scan.versions.clone());
+    let entries = std::mem::take(&mut scan.entries);
+    let nothing = scan.nothing(source);
+    let outcomes = store.look(entries, Urgency::Asked);
+    match store.set() {
+        Some(set) => Ok(Loaded {
+            store,
+            set,
+            places,
+            versions,
+            outcomes,
+        }),
+        None => Err(store.into_error().unwrap_or(nothing)),
+    }
+}
+
+fn is_version(directory: &Path) -> bool {
+    let name = directory.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"..")
 }

@@ -34,6 +34,23 @@ pub fn on_this_thread<T>(work: impl Future<Output = io::Result<T>>) -> io::Resul
     runtime.block_on(work)
 }
 
+/// Runs what `make` makes on a thread of its own, which ends with it or with the process.
+///
+/// # Errors
+/// When the system gives no thread or no runtime.
+pub fn on_own_thread<F: Future<Output = ()>>(
+    name: &str,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || runtime.block_on(make()))?;
+    Ok(())
+}
+
 /// What one worker is started with.
 pub struct Seed {
     /// Its listener ends.

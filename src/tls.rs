@@ -1,7 +1,7 @@
 //! TLS: what is served, to whom, and why a handshake failed. Knows no HTTP.
 //!
-//! [`directory`] reads files, [`certificate`] pairs a chain with its key, [`cert_set`] is what is
-//! published and looked up by SNI, [`mod@acceptor`] turns an accepted socket into a TLS stream under
+//! [`directory`] reads files, [`certificate`] pairs a chain with its key, [`gate`] decides whether
+//! it is better than the one in service, [`cert_set`] is what is published and looked up by SNI, [`mod@acceptor`] turns an accepted socket into a TLS stream under
 //! one deadline, [`failure`] names every way in which that ends badly.
 //! Invariant: no other room names rustls.
 
@@ -14,16 +14,24 @@ mod directory;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod fault;
+pub mod gate;
 mod pem;
 mod server_config;
+mod tickets;
+mod x509;
 
 #[cfg(not(fuzzing))]
 pub use acceptor::{Acceptor, Stream, is_reset, request_sign_of_life};
 pub use acceptor::{Alpn, Session};
 pub use cert_set::CertSet;
-pub use certificate::Certificate;
 #[cfg(fuzzing)]
 pub use clear::{Acceptor, Stream, is_reset, request_sign_of_life};
-pub use directory::{LoadError, load};
+pub use certificate::{Certificate, Files};
+pub use directory::{Digest, Entry, Layout, Places, Rank, Scan, Versions, scan};
 pub use failure::HandshakeFailure;
+pub use fault::{LoadError, Mismatch, Reason};
+pub use pem::PemError;
 pub use server_config::{Offer, PROVIDER_NAME, acceptor};
+pub use tickets::{SecretsError, TicketSecrets, ticket_secrets};
+pub use x509::{Facts, KeyKind, Names};

@@ -87,3 +87,9 @@ pub const WORKERS_MOST: usize = 1024;
 
 /// Connections beyond any descriptor limit (`fs.nr_open` is 2^20, containers raise it to 2^30).
 pub const CONNECTIONS_MOST: usize = 1 << 30;
+
+/// Half of what the kubelet takes to sync a Secret: a lost event costs no more than that.
+pub const CERTIFICATE_POLL_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Below this the files would be read more often than anybody writes them.
+pub const CERTIFICATE_POLL_SHORTEST: Duration = Duration::from_millis(100);

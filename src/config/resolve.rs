@@ -3,11 +3,11 @@
 //! `run`, `demo` and `check` all call it. It never stops at a mistake: a wrong value counts as its
 //! default from then on, so that every other one is still looked at, and all are returned together.
 
+mod certificates;
 mod contradictions;
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -17,8 +17,8 @@ use super::problem::{ConfigErrors, Problem};
 use super::settings::Settings;
 use super::value::{address, duration, header, number, size, target, word};
 use super::{
-    AccessLog, CertificateSource, Config, Drain, Headers, Http, Listen, Log, LogFormat,
-    ProxyProtocolIn, ProxyProtocolOut, Tls, TlsVersion, UnknownSni, Upstream, defaults,
+    AccessLog, Config, Drain, Headers, Http, Listen, Log, LogFormat, ProxyProtocolIn,
+    ProxyProtocolOut, Upstream, defaults,
 };
 
 impl Config {
@@ -104,7 +104,8 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
     let workers = r.optional("workers", &s.workers, |text| {
         number::count(text, defaults::WORKERS_MOST)
     });
-    let tls = tls(s, r);
+    let tls = certificates::tls(s, r);
+    let reload = certificates::reload(s, r);
     let mut upstream = upstream(s, r);
     listen.max_connections = r.optional("max-connections", &s.max_connections, connections);
     upstream.max_connections = r.or(
@@ -119,6 +120,7 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
     Config {
         listen,
         tls,
+        reload,
         upstream,
         http,
         headers,
@@ -149,33 +151,6 @@ fn listen(s: &Settings, r: &mut Reader<'_>) -> Listen {
         ),
         handshake_timeout: defaults::HANDSHAKE_TIMEOUT,
         keepalive_interval: defaults::KEEPALIVE_INTERVAL,
-    }
-}
-
-fn tls(s: &Settings, r: &mut Reader<'_>) -> Tls {
-    let mut directories = r.list("cert-dir", &s.cert_dir, ',', path);
-    if directories.is_empty() {
-        directories.push(PathBuf::from(defaults::CERT_DIR));
-    }
-    let certificate = r.optional("cert-file", &s.cert_file, path);
-    let key = r.optional("key-file", &s.key_file, path);
-    Tls {
-        certificates: match (certificate, key) {
-            (Some(certificate), Some(key)) => CertificateSource::Pair { certificate, key },
-            _ => CertificateSource::Directories(directories),
-        },
-        min_version: r.choice(
-            "tls-min-version",
-            &s.tls_min_version,
-            TlsVersion::V1_2,
-            &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)],
-        ),
-        unknown_sni: r.choice(
-            "unknown-sni",
-            &s.unknown_sni,
-            UnknownSni::Serve,
-            &[("serve", UnknownSni::Serve), ("refuse", UnknownSni::Refuse)],
-        ),
     }
 }
 
@@ -372,17 +347,12 @@ fn connections(text: &str) -> Result<NonZeroUsize, number::NumberError> {
     number::count(text, defaults::CONNECTIONS_MOST)
 }
 
-fn path(text: &str) -> Result<PathBuf, &'static str> {
-    match text {
-        "" => Err("is empty; write a path"),
-        _ if text.contains('\0') => Err("no path has a zero byte; write a path"),
-        _ => Ok(PathBuf::from(text)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::config::CertificateSource;
     use crate::config::settings::vocabulary;
     use clap::FromArgMatches as _;
     use proptest::prelude::*;

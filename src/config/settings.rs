@@ -66,6 +66,26 @@ pub struct Settings {
     #[arg(long, value_name = "ACTION", help_heading = CERTIFICATES, env = "TLS_SIDECAR_UNKNOWN_SNI", hide_env_values = true)]
     pub unknown_sni: Option<String>,
 
+    /// Directory with session-ticket secrets that every replica shares, one or more files of at least 32 bytes, the first by name in use; none makes keys at start [default: none]
+    #[arg(long, value_name = "DIR", help_heading = CERTIFICATES, env = "TLS_SIDECAR_TICKET_KEY_DIR", hide_env_values = true)]
+    pub ticket_key_dir: Option<String>,
+
+    /// A new certificate that lacks names of the one in service: warn (and serve it) or refuse [default: warn]
+    #[arg(long, value_name = "ACTION", help_heading = CERTIFICATES, env = "TLS_SIDECAR_ON_NAME_LOSS", hide_env_values = true)]
+    pub on_name_loss: Option<String>,
+
+    /// When the certificate has expired: serve (stay ready) or unready (go on serving and fail readiness) [default: serve]
+    #[arg(long, value_name = "ACTION", help_heading = CERTIFICATES, env = "TLS_SIDECAR_ON_EXPIRY", hide_env_values = true)]
+    pub on_expiry: Option<String>,
+
+    /// How long the start waits for a certificate that is not there yet, e.g. 60s, or off; then exit 1 [default: off]
+    #[arg(long, value_name = "DURATION", help_heading = CERTIFICATES, env = "TLS_SIDECAR_WAIT_FOR_CERTIFICATE", hide_env_values = true)]
+    pub wait_for_certificate: Option<String>,
+
+    /// Between two looks at the certificate files, beside the watch on their directories, 100ms to 30s [default: 30s]
+    #[arg(long, value_name = "DURATION", help_heading = CERTIFICATES, env = "TLS_SIDECAR_CERTIFICATE_POLL_INTERVAL", hide_env_values = true)]
+    pub certificate_poll_interval: Option<String>,
+
     /// The application: http://HOST:PORT, h2c://HOST:PORT (HTTP/2 with prior knowledge, for gRPC), tcp://HOST:PORT (raw bytes) or unix:/PATH; a bare HOST:PORT means http://, a bare PORT localhost [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", help_heading = APPLICATION, env = "TLS_SIDECAR_UPSTREAM", hide_env_values = true)]
     pub upstream: Option<String>,
@@ -185,6 +205,13 @@ impl Settings {
             key_file: self.key_file.or(lower.key_file),
             tls_min_version: self.tls_min_version.or(lower.tls_min_version),
             unknown_sni: self.unknown_sni.or(lower.unknown_sni),
+            ticket_key_dir: self.ticket_key_dir.or(lower.ticket_key_dir),
+            on_name_loss: self.on_name_loss.or(lower.on_name_loss),
+            on_expiry: self.on_expiry.or(lower.on_expiry),
+            wait_for_certificate: self.wait_for_certificate.or(lower.wait_for_certificate),
+            certificate_poll_interval: self
+                .certificate_poll_interval
+                .or(lower.certificate_poll_interval),
             upstream: self.upstream.or(lower.upstream),
             proxy_protocol_out: self.proxy_protocol_out.or(lower.proxy_protocol_out),
             max_connections: self.max_connections.or(lower.max_connections),

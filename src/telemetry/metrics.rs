@@ -171,6 +171,11 @@ impl Gauge {
         GaugeGuard { holder, find }
     }
 
+    /// Replaces the value.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// The value now.
     pub fn value(&self) -> i64 {
         self.0.load(Ordering::Relaxed)

@@ -2,43 +2,143 @@
 //!
 //! A handshake loads the set once, so what it signs with and what it sends are of one version.
 //! Replacing the set never rebuilds the rustls configuration: tickets survive a rotation.
+//! Invariant: looking a name up is at most two hash look-ups, without an allocation.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::Certificate;
+use super::x509::KeyKind;
 use crate::config::UnknownSni;
 use crate::live::Live;
 
 /// Every certificate in service; never empty.
 #[derive(Debug)]
 pub struct CertSet {
-    certificates: Vec<Certificate>,
+    certificates: Vec<Arc<Certificate>>,
+    exact: HashMap<Box<str>, Choice>,
+    /// By what stands after `*.`.
+    wildcard: HashMap<Box<str>, Choice>,
+    default: Choice,
+}
+
+/// Certificates for one name, in the order in which they are offered.
+#[derive(Debug, Clone, Default)]
+struct Choice(Vec<Offer>);
+
+#[derive(Debug, Clone)]
+struct Offer {
+    kind: KeyKind,
+    is_out_of_time: bool,
+    certificate: Arc<Certificate>,
 }
 
 impl CertSet {
-    /// A set that serves `default` to everybody.
-    pub fn new(default: Certificate) -> Self {
-        Self {
-            certificates: vec![default],
+    /// A set of these, the default one first; `None` without any.
+    pub fn new(certificates: Vec<Arc<Certificate>>) -> Option<Self> {
+        let first = Arc::clone(certificates.first()?);
+        let now = SystemTime::now();
+        let mut set = Self {
+            certificates,
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+            default: Choice::default(),
+        };
+        for certificate in &set.certificates {
+            for name in &certificate.facts().names.dns {
+                let (map, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut set.wildcard, parent),
+                    None => (&mut set.exact, &**name),
+                };
+                map.entry(name.into()).or_default().add(certificate, now);
+            }
         }
+        // Whoever asks for no name may still be unable to verify the first one's key.
+        let names = &first.facts().names.dns;
+        let mut alike = names
+            .iter()
+            .filter_map(|name| match name.strip_prefix("*.") {
+                Some(parent) => set.wildcard.get(parent),
+                None => set.exact.get(name),
+            });
+        let with_first = alike.next().cloned().unwrap_or_default();
+        set.default = with_first;
+        set.default.add(&first, now);
+        Some(set)
     }
 
     /// The certificates, the default one first.
-    pub fn certificates(&self) -> &[Certificate] {
+    pub fn certificates(&self) -> &[Arc<Certificate>] {
         &self.certificates
     }
 
     /// The certificate to serve, `None` when the policy is to refuse the name.
-    fn resolve(&self, server_name: Option<&str>, unknown: UnknownSni) -> Option<&Certificate> {
-        let default = self.certificates.first()?;
-        match (unknown, server_name) {
-            (UnknownSni::Refuse, Some(name)) if !default.has_name(name) => None,
-            _ => Some(default),
+    fn resolve(
+        &self,
+        server_name: Option<&str>,
+        schemes: &[SignatureScheme],
+        unknown: UnknownSni,
+    ) -> Option<&Arc<Certificate>> {
+        let Some(name) = server_name else {
+            return self.default.verified_by(schemes);
+        };
+        match self.choice(name) {
+            Some(choice) => choice.verified_by(schemes),
+            None if unknown == UnknownSni::Refuse => None,
+            None => self.default.verified_by(schemes),
         }
+    }
+
+    /// Exact beats wildcard; `name` is in lower case already.
+    fn choice(&self, name: &str) -> Option<&Choice> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        self.exact.get(name).or_else(|| {
+            let (_, parent) = name.split_once('.')?;
+            self.wildcard.get(parent)
+        })
+    }
+}
+
+impl Choice {
+    /// Adds one; of several with one kind of key the first stays first, unless it is not valid now.
+    fn add(&mut self, certificate: &Arc<Certificate>, now: SystemTime) {
+        if self
+            .0
+            .iter()
+            .any(|offer| Arc::ptr_eq(&offer.certificate, certificate))
+        {
+            return;
+        }
+        let facts = certificate.facts();
+        self.0.push(Offer {
+            kind: facts.key,
+            is_out_of_time: facts.not_after <= now || facts.not_before > now,
+            certificate: Arc::clone(certificate),
+        });
+        // Stable: what is equal stays in the order of the files.
+        self.0
+            .sort_by_key(|offer| (offer.is_out_of_time, offer.kind));
+    }
+
+    /// The first that the client can verify; else the first, whose refusal says what is missing.
+    fn verified_by(&self, schemes: &[SignatureScheme]) -> Option<&Arc<Certificate>> {
+        let offers = match self.0.as_slice() {
+            [only] => return Some(&only.certificate),
+            offers => offers,
+        };
+        let mut usable = offers
+            .iter()
+            .filter(|offer| offer.kind.is_verified_by(schemes));
+        usable
+            .next()
+            .or(offers.first())
+            .map(|offer| &offer.certificate)
     }
 }
 
@@ -51,7 +151,8 @@ pub(super) struct Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let set = self.set.load();
-        let certificate = set.resolve(hello.server_name(), self.unknown_sni)?;
+        let schemes = hello.signature_schemes();
+        let certificate = set.resolve(hello.server_name(), schemes, self.unknown_sni)?;
         Some(Arc::clone(&certificate.certified))
     }
 }

@@ -3,21 +3,49 @@
 //! Made by [`Certificate::new`] alone, which refuses a key that does not fit: a pair that exists
 //! can be served. Fingerprints are SHA-256 of the DER, as `openssl x509 -fingerprint -sha256`.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+
+use super::fault::{LoadError, Mismatch};
+use super::server_config::provider;
+use super::x509::{self, Facts, KeyKind, Link};
 
 /// A chain with the key that fits its leaf.
 #[derive(Debug)]
 pub struct Certificate {
     pub(super) certified: Arc<CertifiedKey>,
+    facts: Facts,
+    chain: ChainShape,
     fingerprint: String,
-    file: PathBuf,
+    files: Files,
+}
+
+/// The files of one certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The chain.
+    pub certificate: PathBuf,
+    /// The key; the same file in a bundle.
+    pub key: PathBuf,
+    /// The stapled OCSP answer.
+    pub ocsp: Option<PathBuf>,
+}
+
+/// How the certificates of a chain follow each other; places count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChainShape {
+    /// Each is signed by the next.
+    InOrder,
+    /// The issuer of the one at this place is there, but not next.
+    OutOfOrder(usize),
+    /// The next one has the issuer's name and another key than signed this one.
+    Forged(usize),
+    /// In order up to this place, which has nothing to do with the rest.
+    Stray(usize),
 }
 
 impl Certificate {
@@ -25,28 +53,43 @@ impl Certificate {
     pub(super) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-        file: PathBuf,
-        provider: &CryptoProvider,
-    ) -> Result<Self, rustls::Error> {
-        let fingerprint = chain.first().map(|leaf| sha256(leaf)).unwrap_or_default();
-        let certified = CertifiedKey::from_der(chain, key, provider)?;
+        ocsp: Option<Vec<u8>>,
+        files: Files,
+    ) -> Result<Self, LoadError> {
+        let damaged = |place| LoadError::Certificate(files.certificate.clone(), place);
+        let leaf = chain.first().ok_or_else(|| damaged(1))?;
+        let facts = Facts::of(leaf).map_err(|_| damaged(1))?;
+        if let KeyKind::Rsa(bits @ ..2048) = facts.key {
+            let why = format!("RSA with {bits} bits is too weak");
+            return Err(LoadError::Key(files.key, why));
+        }
+        let signer = provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|error| LoadError::Key(files.key.clone(), error.to_string()))?;
+        let public = signer.public_key().map(|key| key.as_ref().to_vec());
+        if let Some(public) = public.filter(|public| *public != facts.public_key) {
+            return Err(wrong_key(&chain, &public, &facts, files));
+        }
+        if let Some(ocsp) = &ocsp {
+            check_staple(ocsp, files.ocsp.as_deref())?;
+        }
+        let shape = ChainShape::of(&chain).map_err(damaged)?;
+        let fingerprint = x509::sha256(leaf);
+        let mut certified = CertifiedKey::new(chain, signer);
+        certified.ocsp = ocsp;
         Ok(Self {
             certified: Arc::new(certified),
+            facts,
+            chain: shape,
             fingerprint,
-            file,
+            files,
         })
     }
 
-    /// Whether the SANs cover `server_name` (RFC 9525: case is ignored, `*` is one whole label).
-    pub(super) fn has_name(&self, server_name: &str) -> bool {
-        let (Some(leaf), Ok(name)) = (
-            self.certified.cert.first(),
-            ServerName::try_from(server_name),
-        ) else {
-            return false;
-        };
-        ParsedCertificate::try_from(leaf)
-            .is_ok_and(|leaf| rustls::client::verify_server_name(&leaf, &name).is_ok())
+    /// What the leaf says.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// SHA-256 of the leaf, lower-case hex.
@@ -55,18 +98,105 @@ impl Certificate {
     }
 
     /// The file the chain was read from.
-    pub fn file(&self) -> &std::path::Path {
-        &self.file
+    pub fn file(&self) -> &Path {
+        &self.files.certificate
+    }
+
+    /// All files it was read from.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(super) fn chain(&self) -> ChainShape {
+        self.chain
+    }
+
+    /// Whether clients see no difference: same chain, same key, same staple.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert && self.certified.ocsp == other.certified.ocsp
     }
 }
 
-fn sha256(der: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-    digest
-        .as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+impl ChainShape {
+    /// The shape of `chain`; the place of a certificate that cannot be read otherwise.
+    fn of(chain: &[CertificateDer<'_>]) -> Result<Self, usize> {
+        for (at, pair) in chain.windows(2).enumerate() {
+            let [child, next] = pair else { break };
+            match x509::link(child, next) {
+                Ok(Link::Signed) => continue,
+                Ok(Link::Forged) => return Ok(Self::Forged(at + 1)),
+                Ok(Link::Stranger) => {}
+                Err(_) => return Err(at + 2),
+            }
+            let after = &chain[at + 1..];
+            let before = &chain[..=at];
+            let is_issuer = |other: &CertificateDer<'_>| {
+                x509::link(child, other) == Ok(Link::Signed) && other != child
+            };
+            let misplaced = after.iter().any(is_issuer)
+                // Its issuer came too early: leaf, root, intermediate.
+                || before[1..].iter().any(|other| x509::link(next, other) == Ok(Link::Signed));
+            return Ok(match misplaced {
+                true => Self::OutOfOrder(at + 1),
+                false => Self::Stray(at + 2),
+            });
+        }
+        Ok(Self::InOrder)
+    }
+}
+
+fn wrong_key(chain: &[CertificateDer<'_>], public: &[u8], leaf: &Facts, files: Files) -> LoadError {
+    let is_its_own =
+        |der: &CertificateDer<'_>| x509::public_key(der).is_ok_and(|key| key == public);
+    if let Some(at) = chain.iter().position(is_its_own) {
+        return LoadError::LeafNotFirst(files.certificate, at + 1);
+    }
+    LoadError::Mismatch(Box::new(Mismatch {
+        certificate: files.certificate,
+        key: files.key,
+        certificate_key_sha256: leaf.key_sha256.clone(),
+        key_sha256: x509::sha256(public),
+    }))
+}
+
+/// OCSPResponse (RFC 6960 section 4.2.1) begins with its status, of which 0 is `successful`.
+fn check_staple(ocsp: &[u8], file: Option<&Path>) -> Result<(), LoadError> {
+    let body = match ocsp {
+        [0x30, length, ..] if *length >= 0x80 => ocsp.get(2 + usize::from(length & 0x7f)..),
+        [0x30, _, ..] => ocsp.get(2..),
+        _ => None,
+    };
+    let what = match body {
+        Some([0x0a, 1, 0, ..]) => return Ok(()),
+        Some([0x0a, 1, _, ..]) => "is an OCSP answer that reports an error",
+        _ => "is no OCSP answer",
+    };
+    let file = file.unwrap_or(Path::new("the OCSP answer"));
+    Err(LoadError::Ocsp(file.to_path_buf(), what))
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} (SHA-256 {})",
+            self.file().display(),
+            self.fingerprint
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_staple;
+
+    #[test]
+    fn only_a_successful_ocsp_answer_is_stapled() {
+        assert!(check_staple(&[0x30, 3, 0x0a, 1, 0], None).is_ok());
+        assert!(check_staple(&[0x30, 0x82, 0, 5, 0x0a, 1, 0, 0, 0], None).is_ok());
+        assert!(check_staple(&[0x30, 3, 0x0a, 1, 6], None).is_err());
+        for bytes in [&b""[..], b"PEM", &[0x30], &[0x30, 0xff, 1]] {
+            assert!(check_staple(bytes, None).is_err());
+        }
+    }
 }

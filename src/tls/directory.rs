@@ -1,137 +1,292 @@
-//! Reading certificates from files: the only file reads of this room.
+//! Looking through certificate directories: the only file reads of this room.
 //!
 //! A Kubernetes mount is read through one resolved `..data`, so that key and certificate never
 //! come from two versions: the kubelet swaps that one link (Kubernetes AtomicWriter).
-//! Reads are bounded and refuse what is not a regular file: a FIFO must not block the process.
+//! A [`Scan`] holds contents and no judgement; [`Entry::certificate`] makes a pair of them.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+mod bounded;
+mod layout;
+mod places;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::pem::{self, PemError};
-use super::server_config::provider;
-use super::{CertSet, Certificate};
+use aws_lc_rs::digest;
+
+use super::certificate::{Certificate, Files};
+use super::fault::LoadError;
+use super::pem;
 use crate::config::CertificateSource;
+pub use places::Places;
 
-/// More than any chain needs, and than a Secret can hold (1 MiB).
-const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
+/// Entries of one directory that are looked at; a certificate directory holds thousands at most.
+const MAX_ENTRIES: usize = 20_000;
 
-/// Why no certificate could be loaded, with the file it is about.
+/// A version that changes while it is read is read again this often.
+const ATTEMPTS: usize = 5;
+
+/// What a source holds at one moment.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// The certificates found, the default one first.
+    pub entries: Vec<Entry>,
+    /// Directories and files that could not be looked at.
+    pub troubles: Vec<LoadError>,
+    /// Where to look for the next change.
+    pub places: Places,
+    /// Files that might be half of a pair, for the words of an error.
+    unpaired: Vec<PathBuf>,
+    /// What was read of each directory.
+    pub versions: Versions,
+}
+
+/// Each directory with what its `..data` pointed to.
+#[derive(Debug, Clone, Default)]
+pub struct Versions(Vec<(PathBuf, Option<PathBuf>)>);
+
+/// One certificate's files as they are now.
 #[derive(Debug)]
-pub enum LoadError {
-    /// The file cannot be read.
-    Read(PathBuf, io::Error),
-    /// The file holds something else.
-    Content(PathBuf, PemError),
-    /// Certificate and key are no pair rustls can serve.
-    Pair(PathBuf, PathBuf, rustls::Error),
-    /// No directory holds a pair.
-    NoPair(Vec<PathBuf>),
+pub struct Entry {
+    /// The path of its chain as a person would write it: what it is called everywhere.
+    pub name: PathBuf,
+    /// Whether its files can only change together.
+    pub layout: Layout,
+    /// Where it stands among all: the default one before all others.
+    pub rank: Rank,
+    contents: Result<Contents, LoadError>,
 }
 
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(file, error) if error.kind() == io::ErrorKind::PermissionDenied => write!(
-                f,
-                "{}: {error}; set securityContext.fsGroup, or defaultMode 0440 on the volume",
-                file.display()
-            ),
-            Self::Read(file, error) => write!(f, "{}: {error}", file.display()),
-            Self::Content(file, error) => write!(f, "{} {error}", file.display()),
-            Self::Pair(certificate, key, rustls::Error::InconsistentKeys(_)) => write!(
-                f,
-                "{} does not belong to the certificate in {}",
-                key.display(),
-                certificate.display()
-            ),
-            Self::Pair(certificate, key, error) => {
-                write!(
-                    f,
-                    "{} with {}: {error}",
-                    certificate.display(),
-                    key.display()
-                )
-            }
-            Self::NoPair(directories) => {
-                f.write_str("no certificate: neither tls.crt nor tls.key in")?;
-                for directory in directories {
-                    write!(f, " {}", directory.display())?;
-                }
-                f.write_str(
-                    "; mount the Secret there, or say --cert-dir or --cert-file and --key-file",
-                )
-            }
+/// `tls.crt` before others, then in the order of directories, then the nearer ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Rank {
+    is_other: bool,
+    directory: usize,
+    depth: usize,
+}
+
+/// How a certificate's files change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// By one rename of `..data`: what is read was meant.
+    Atomic,
+    /// One by one: what is read may be half of what is to come.
+    Plain,
+}
+
+#[derive(Debug)]
+struct Contents {
+    certificate: Vec<u8>,
+    /// `None` when the certificate's file has it.
+    key: Option<Vec<u8>>,
+    ocsp: Option<Vec<u8>>,
+    files: Files,
+}
+
+/// SHA-256 over all contents of an entry; errors have one too.
+pub type Digest = [u8; 32];
+
+/// Looks through `source`; `known` are names that counted before and must not vanish silently.
+pub fn scan(source: &CertificateSource, known: &BTreeSet<PathBuf>) -> Scan {
+    let mut scan = Scan::default();
+    for _ in 0..ATTEMPTS {
+        scan = match source {
+            CertificateSource::Directories(directories) => directory_scan(directories, known),
+            CertificateSource::Pair { certificate, key } => pair_scan(certificate, key),
+        };
+        // A swap while reading may have removed files under our hands.
+        if scan.versions.are_current() {
+            break;
         }
     }
+    scan.entries
+        .sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
+    scan
 }
 
-impl std::error::Error for LoadError {}
+impl Scan {
+    /// The error for a source that holds no certificate at all.
+    pub fn nothing(self, source: &CertificateSource) -> LoadError {
+        let directories = match source {
+            CertificateSource::Directories(directories) => directories.clone(),
+            CertificateSource::Pair { certificate, .. } => vec![certificate.clone()],
+        };
+        let troubles = self.troubles.into_iter();
+        let mut told = troubles.filter(|error| !matches!(error, LoadError::Gone(_)));
+        told.next()
+            .unwrap_or(LoadError::NoPair(directories, self.unpaired))
+    }
+}
 
-/// Loads what `source` holds now.
-///
-/// # Errors
-/// The first file that stands in the way, and how.
-pub fn load(source: &CertificateSource) -> Result<CertSet, LoadError> {
-    match source {
-        CertificateSource::Pair { certificate, key } => pair(certificate, key).map(CertSet::new),
-        CertificateSource::Directories(directories) => {
-            for directory in directories {
-                let version = resolve_version(directory);
-                let (certificate, key) = (version.join("tls.crt"), version.join("tls.key"));
-                if certificate.symlink_metadata().is_ok() || key.symlink_metadata().is_ok() {
-                    return pair(&certificate, &key).map(CertSet::new);
-                }
+impl Versions {
+    /// Whether every directory is an atomic mount that still shows the version that was read.
+    pub fn are_unchanged(&self) -> bool {
+        let are_atomic = self.0.iter().all(|(_, version)| version.is_some());
+        are_atomic && !self.0.is_empty() && self.are_current()
+    }
+
+    fn are_current(&self) -> bool {
+        let mut versions = self.0.iter();
+        versions
+            .all(|(directory, version)| fs::read_link(directory.join("..data")).ok() == *version)
+    }
+}
+
+impl Entry {
+    /// Tells whether the contents are those of an earlier look.
+    pub fn digest(&self) -> Digest {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let mut part = |bytes: Option<&[u8]>| {
+            context.update(&bytes.map_or(u64::MAX, |b| b.len() as u64).to_be_bytes());
+            context.update(bytes.unwrap_or_default());
+        };
+        match &self.contents {
+            Ok(contents) => {
+                part(Some(&contents.certificate));
+                part(contents.key.as_deref());
+                part(contents.ocsp.as_deref());
             }
-            Err(LoadError::NoPair(directories.clone()))
+            Err(error) => part(Some(error.to_string().as_bytes())),
+        }
+        let mut digest = Digest::default();
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
+    }
+
+    /// The certificate with its key.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn certificate(self) -> Result<Certificate, LoadError> {
+        let Contents {
+            certificate,
+            key,
+            ocsp,
+            files,
+        } = self.contents?;
+        let content = |file: &Path| {
+            let file = file.to_path_buf();
+            move |error| LoadError::Content(file, error)
+        };
+        let chain = pem::certificates(&certificate).map_err(content(&files.certificate))?;
+        let text = key.as_ref().unwrap_or(&certificate);
+        let private = pem::private_key(text).map_err(content(&files.key))?;
+        Certificate::new(chain, private, ocsp, files)
+    }
+}
+
+/// A file and what is in it.
+type Whole = (PathBuf, Vec<u8>);
+
+/// Every file of one directory, by name, read through one resolved `..data`.
+pub(super) fn plain_files(directory: &Path) -> (Result<Vec<Whole>, LoadError>, Places, Versions) {
+    let mut scan = Scan::default();
+    let mut files = Ok(Vec::new());
+    for _ in 0..ATTEMPTS {
+        scan = Scan::default();
+        scan.places.root(directory);
+        let version = scan.version(directory).0;
+        let at = version.as_deref().unwrap_or(directory);
+        scan.places.directory(at);
+        files = files_in(at, directory);
+        if scan.versions.are_current() {
+            break;
         }
     }
+    (files, scan.places, scan.versions)
 }
 
-/// The directory of one version: what `..data` points to now, or `directory` itself.
-fn resolve_version(directory: &Path) -> PathBuf {
-    match std::fs::read_link(directory.join("..data")) {
-        Ok(version) => directory.join(version),
-        Err(_) => directory.to_path_buf(),
-    }
-}
-
-fn pair(certificate: &Path, key: &Path) -> Result<Certificate, LoadError> {
-    let content = |file: &Path| {
-        let file = file.to_path_buf();
-        move |error| LoadError::Content(file, error)
+fn files_in(at: &Path, name: &Path) -> Result<Vec<Whole>, LoadError> {
+    let entries = fs::read_dir(at).map_err(|error| LoadError::read(name, error))?;
+    let names: BTreeSet<_> = entries
+        .take(MAX_ENTRIES)
+        .flatten()
+        .map(|entry| entry.file_name())
+        .filter(|own| !own.as_encoded_bytes().starts_with(b"."))
+        .collect();
+    let read = |own| {
+        let file = name.join(&own);
+        bounded::read(&at.join(&own), &file).map(|bytes| (file, bytes))
     };
-    let chain = pem::certificates(&read(certificate)?).map_err(content(certificate))?;
-    let private = pem::private_key(&read(key)?).map_err(content(key))?;
-    Certificate::new(chain, private, certificate.to_path_buf(), &provider())
-        .map_err(|error| LoadError::Pair(certificate.to_path_buf(), key.to_path_buf(), error))
+    names.into_iter().map(read).collect()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    read_bounded(path).map_err(|error| LoadError::Read(path.to_path_buf(), error))
+fn pair_scan(certificate: &Path, key: &Path) -> Scan {
+    let mut scan = Scan::default();
+    let (parent, name) = split(certificate);
+    let (key_parent, key_name) = split(key);
+    let (version, atomic) = match parent == key_parent {
+        true => scan.version(&parent),
+        false => (None, Layout::Plain),
+    };
+    // A pair of links into `..data` is read through one version of it.
+    let seen = |name: &str| version.as_ref().map(|version| version.join(name));
+    let direct = |path: Option<PathBuf>, own: &Path| match path {
+        Some(path) if path.symlink_metadata().is_ok() => path,
+        _ => own.to_path_buf(),
+    };
+    let (at, key_at) = (
+        direct(seen(&name), certificate),
+        direct(seen(&key_name), key),
+    );
+    scan.places.file(certificate);
+    scan.places.file(key);
+    let files = Files {
+        certificate: certificate.to_path_buf(),
+        key: key.to_path_buf(),
+        ocsp: None,
+    };
+    let contents = bounded::read(&at, certificate).and_then(|text| {
+        let key = match certificate == key {
+            true => None,
+            false => Some(bounded::read(&key_at, key)?),
+        };
+        Ok(Contents {
+            certificate: text,
+            key,
+            ocsp: None,
+            files,
+        })
+    });
+    scan.entries.push(Entry {
+        name: certificate.to_path_buf(),
+        layout: atomic,
+        rank: Rank::default(),
+        contents,
+    });
+    scan
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // O_NONBLOCK: opening a FIFO without a writer would otherwise never return.
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
+fn split(file: &Path) -> (PathBuf, String) {
+    let parent = match file.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    };
+    let name = file.file_name().unwrap_or_default();
+    (parent.to_path_buf(), name.to_string_lossy().into_owned())
+}
+
+fn directory_scan(directories: &[PathBuf], known: &BTreeSet<PathBuf>) -> Scan {
+    let mut scan = Scan::default();
+    for (index, directory) in directories.iter().enumerate() {
+        scan.places.root(directory);
+        walk::Walk::new(&mut scan, known, index).root(directory);
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "larger than 4 MiB",
-        ));
+    scan
+}
+
+impl Scan {
+    /// The one version of `directory` to read, noted so that a later change is seen.
+    fn version(&mut self, directory: &Path) -> (Option<PathBuf>, Layout) {
+        let target = fs::read_link(directory.join("..data")).ok();
+        let version = target.as_ref().map(|target| directory.join(target));
+        self.versions.0.push((directory.to_path_buf(), target));
+        let layout = match version {
+            Some(_) => Layout::Atomic,
+            None => Layout::Plain,
+        };
+        (version, layout)
     }
-    Ok(bytes)
 }

@@ -41,7 +41,9 @@ impl fmt::Display for PemError {
                 "holds an encrypted key; decrypt it first: openssl pkey -in FILE -out tls.key",
             ),
             Self::SeveralKeys => f.write_str("holds more than one private key; leave one"),
-            Self::Der => f.write_str("is DER; convert it first: openssl x509 -inform der -in FILE"),
+            Self::Der => f.write_str(
+                "is DER; convert it to PEM first: openssl x509 (or pkey) -inform der -in FILE",
+            ),
         }
     }
 }
@@ -60,9 +62,18 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
+/// Whether the text has both a certificate and a private key, whole or not.
+pub(super) fn is_bundle(text: &[u8]) -> bool {
+    contains(text, b"-----BEGIN CERTIFICATE-----") && contains(text, b"PRIVATE KEY-----")
+}
+
 /// The one private key of a PEM text: PKCS#8, PKCS#1 or SEC1.
 pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
     let text = body(text)?;
+    // Its header lines are no base64, so that it must be looked for first (RFC 1421 section 4.6).
+    if contains(text, b"Proc-Type: 4,ENCRYPTED") {
+        return Err(PemError::EncryptedKey);
+    }
     let mut found = None;
     for item in rustls_pemfile::read_all(&mut &text[..]) {
         let key = match item.map_err(|e| PemError::Malformed(e.to_string()))? {
@@ -76,9 +87,7 @@ pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemErro
         }
     }
     found.ok_or_else(|| {
-        if contains(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
-            || contains(text, b"Proc-Type: 4,ENCRYPTED")
-        {
+        if contains(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") {
             PemError::EncryptedKey
         } else {
             PemError::NoKey
@@ -115,6 +124,8 @@ mod tests {
         let encrypted =
             b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         assert_eq!(private_key(encrypted).err(), Some(PemError::EncryptedKey));
+        let old = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        assert_eq!(private_key(old).err(), Some(PemError::EncryptedKey));
         let half = b"-----BEGIN CERTIFICATE-----\nAAAA\n";
         assert!(matches!(
             certificates(half),

@@ -10,7 +10,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::cert_set::Resolver;
-use super::{Acceptor, CertSet};
+use super::tickets::SharedTickets;
+use super::{Acceptor, CertSet, TicketSecrets};
 use crate::config::{Tls, TlsVersion};
 use crate::live::Live;
 
@@ -45,7 +46,7 @@ pub(super) fn provider() -> CryptoProvider {
     }
 }
 
-/// An acceptor that serves `set` as it changes.
+/// An acceptor that serves `set` as it changes, with tickets under `secrets` where there are some.
 ///
 /// # Errors
 /// When the system has no randomness for the ticket keys.
@@ -53,6 +54,7 @@ pub fn acceptor(
     section: &Tls,
     offer: Offer,
     set: Live<CertSet>,
+    secrets: Option<Live<TicketSecrets>>,
 ) -> Result<Acceptor, rustls::Error> {
     let resolver = Resolver {
         set,
@@ -66,9 +68,12 @@ pub fn acceptor(
         Offer::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Offer::Raw => Vec::new(),
     };
-    // Stateless (RFC 5077, RFC 8446 section 4.6.1): keys are made here and rotate by themselves;
-    // no shared cache is locked per handshake.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    // Stateless (RFC 5077, RFC 8446 section 4.6.1): no shared cache is locked per handshake.
+    config.ticketer = match secrets {
+        Some(secrets) => Arc::new(SharedTickets::new(secrets)),
+        // Keys are made here and rotate by themselves.
+        None => aws_lc_rs::Ticketer::new()?,
+    };
     config.session_storage = Arc::new(NoServerSessionStorage {});
     // Not an offer: rustls takes early data only with stateful sessions, and never puts this into a
     // stateless ticket. It is how much of what comes early all the same, under a ticket of another
@@ -78,7 +83,7 @@ pub fn acceptor(
     Ok(Acceptor::new(config))
 }
 
-fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+pub(super) fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
     static FROM_1_2: [&SupportedProtocolVersion; 2] =
         [&rustls::version::TLS13, &rustls::version::TLS12];
     match min {

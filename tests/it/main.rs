@@ -14,6 +14,7 @@
 )]
 
 mod adversary;
+mod certificates;
 mod drain;
 mod early_answers;
 mod grpc;

@@ -80,8 +80,13 @@ impl Ca {
     /// The certificate that `leaf` asks for.
     pub(crate) fn sign(&self, leaf: Leaf) -> Pair {
         let key = KeyPair::generate_for(leaf.algorithm).unwrap();
-        let certificate = leaf.params().signed_by(&key, &self.issuer).unwrap();
-        Pair::new(certificate.pem() + &self.between, &key)
+        self.sign_key(leaf, &key)
+    }
+
+    /// The certificate that `leaf` asks for, over this key.
+    pub(crate) fn sign_key(&self, leaf: Leaf, key: &KeyPair) -> Pair {
+        let certificate = leaf.params().signed_by(key, &self.issuer).unwrap();
+        Pair::new(certificate.pem() + &self.between, key)
     }
 
     /// This authority's own certificate, PEM.

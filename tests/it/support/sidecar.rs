@@ -2,7 +2,7 @@
 //!
 //! Methods that wait block the calling thread and panic with the whole log when patience runs out.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -104,7 +104,29 @@ impl Served {
 impl Sidecar {
     /// Starts `tls-sidecar` with `arguments` and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let process = Process::spawn(arguments);
+        Self::listening(Process::spawn(&[], arguments))
+    }
+
+    /// Starts it through another program, such as `unshare`; `None`, and a line that says so, where
+    /// that program cannot do here what it is asked to.
+    pub(crate) fn start_under(program: &[&str], arguments: &[&str]) -> Option<Self> {
+        let mut trial = Command::new(program[0]);
+        // Up to the last word, which is what runs the sidecar.
+        let is_possible = trial
+            .args(&program[1..program.len() - 1])
+            .arg("true")
+            .status();
+        if !is_possible.is_ok_and(|status| status.success()) {
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: {program:?} is not possible here"
+            );
+            return None;
+        }
+        Some(Self::listening(Process::spawn(program, arguments)))
+    }
+
+    fn listening(process: Process) -> Self {
         let line = process.wait_for_log("the line that says it listens", |line| {
             line["message"] == "listening"
         });
@@ -115,7 +137,7 @@ impl Sidecar {
 
     /// Runs `tls-sidecar` with `arguments` to its end, which must come by itself.
     pub(crate) fn run_to_end(arguments: &[&str]) -> Ended {
-        Process::spawn(arguments).ended()
+        Process::spawn(&[], arguments).ended()
     }
 
     /// Where it accepts TLS: the first listener.
@@ -162,8 +184,17 @@ impl Sidecar {
 }
 
 impl Process {
-    fn spawn(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tls-sidecar"));
+    /// Starts it, by itself or as the last argument of `under`.
+    fn spawn(under: &[&str], arguments: &[&str]) -> Self {
+        let sidecar = env!("CARGO_BIN_EXE_tls-sidecar");
+        let mut command = match under {
+            [] => Command::new(sidecar),
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(sidecar);
+                command
+            }
+        };
         for (flag, value) in BASE {
             if !arguments.contains(&flag) {
                 command.args([flag, value]);
