@@ -236,6 +236,10 @@ pub struct Http {
     pub idle_timeout: Duration,
     /// No byte either way on a response body or tunnel for this long; `None` never cuts.
     pub stream_idle_timeout: Option<Duration>,
+    /// A connection this old is asked to be opened anew; `None` for never.
+    pub max_connection_age: Option<Duration>,
+    /// Connections under a replaced certificate are asked so, spread over this; `None` for never.
+    pub retire_over: Option<Duration>,
 }
 
 /// Header policy beyond the default.

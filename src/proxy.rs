@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod headers;
 mod http;
 mod protocol;
+mod recycle;
 mod relay;
 mod serve;
 mod tcp;

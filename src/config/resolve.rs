@@ -227,6 +227,13 @@ fn http(s: &Settings, r: &mut Reader<'_>) -> Http {
             None,
             duration::or_off,
         ),
+        max_connection_age: r.or(
+            "max-connection-age",
+            &s.max_connection_age,
+            None,
+            duration::or_off,
+        ),
+        retire_over: r.or("retire-over", &s.retire_over, None, duration::or_off),
     }
 }
 

@@ -150,6 +150,14 @@ pub struct Settings {
     #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_KEEPALIVE_INTERVAL", hide_env_values = true)]
     pub keepalive_interval: Option<String>,
 
+    /// A client connection this old, give or take a tenth, is asked to be opened anew: GOAWAY, or Connection: close on its next answer; or off [default: off]
+    #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_MAX_CONNECTION_AGE", hide_env_values = true)]
+    pub max_connection_age: Option<String>,
+
+    /// When a certificate was replaced, connections opened under it are asked so too, spread over this time; or off [default: off]
+    #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_RETIRE_OVER", hide_env_values = true)]
+    pub retire_over: Option<String>,
+
     /// An idle connection to the application is not used again after this, sooner where its Keep-Alive header says so; 0s never uses one again [default: 4s]
     #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_UPSTREAM_IDLE_TIMEOUT", hide_env_values = true)]
     pub upstream_idle_timeout: Option<String>,
@@ -233,6 +241,8 @@ impl Settings {
                 .upstream_response_timeout
                 .or(lower.upstream_response_timeout),
             stream_idle_timeout: self.stream_idle_timeout.or(lower.stream_idle_timeout),
+            max_connection_age: self.max_connection_age.or(lower.max_connection_age),
+            retire_over: self.retire_over.or(lower.retire_over),
             keepalive_interval: self.keepalive_interval.or(lower.keepalive_interval),
             upstream_idle_timeout: self.upstream_idle_timeout.or(lower.upstream_idle_timeout),
             hsts: self.hsts.or(lower.hsts),

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ use super::protocol;
 use super::serve::{self, Cut, Ended, Loop};
 use super::{Permit, Worker, http, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
-use crate::drain::{Signal, Streams};
+use crate::drain::{Signal, Stage, Streams};
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::ConnectionFacts;
@@ -54,10 +55,29 @@ pub(super) struct Context {
     pub(super) forwarding: Forwarding,
     /// hyper's promise of the stream for a switch that nobody has granted.
     ungranted: Mutex<Option<OnUpgrade>>,
+    /// The next answer says that the connection closes.
+    closing: AtomicBool,
     _permit: Permit,
 }
 
 impl Context {
+    /// Whether another certificate would be shown now for what this client asked for.
+    pub(super) fn has_old_certificate(&self) -> bool {
+        let session = &self.facts.session;
+        let shown = self.worker.acceptor.shown(session.server_name.as_deref());
+        shown != session.certificate
+    }
+
+    /// Has the next HTTP/1 answer say that the connection closes.
+    pub(super) fn close_with_next_answer(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    /// Whether an HTTP/1 answer says that the connection closes.
+    pub(super) fn is_closing(&self) -> bool {
+        self.worker.drain.stage() != Stage::Running || self.closing.load(Relaxed)
+    }
+
     /// Runs a tunnel that outlives the request it came from; the drain waits for it.
     pub(super) fn spawn(self: &Arc<Self>, tunnel: impl Future<Output = ()> + Send + 'static) {
         let telemetry = Arc::clone(&self.worker.telemetry);
@@ -194,6 +214,7 @@ async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, 
         activity: Arc::clone(&activity),
         forwarding,
         ungranted: Mutex::new(None),
+        closing: AtomicBool::new(false),
         _permit: permit,
     });
     let reader = match (policy.protocol, alpn) {

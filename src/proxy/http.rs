@@ -20,7 +20,6 @@ use super::framing::STAND_IN_METHOD;
 use super::upgrade::{self, Switch};
 use super::{checks, headers};
 use crate::config::ProxyProtocolOut;
-use crate::drain::Stage;
 use crate::net::encode_proxy_header;
 use crate::telemetry::record::Record;
 use crate::upstream::{self, Prologue};
@@ -217,7 +216,7 @@ fn finish_head(context: &Context, shape: Shape, response: &mut Response<Response
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers: &mut HeaderMap = response.headers_mut();
     headers::apply_policy(headers, &context.worker.policy.headers);
-    if shape.is_http1() && !is_switch && context.worker.drain.stage() != Stage::Running {
+    if shape.is_http1() && !is_switch && context.is_closing() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

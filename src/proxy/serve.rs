@@ -10,6 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::Watch;
 use super::connection::Context;
+use super::recycle::Recycling;
 use crate::config;
 use crate::drain::{Signal, Stage, Streams};
 
@@ -57,6 +58,7 @@ pub(super) struct Loop<'a> {
     /// No later look has seen the client take data.
     quiet_since: Instant,
     graceful: Graceful,
+    recycling: Recycling,
 }
 
 /// How far the graceful end has come.
@@ -82,6 +84,7 @@ impl<'a> Loop<'a> {
             timer,
             quiet_since: Instant::now(),
             graceful: Graceful::Open,
+            recycling: Recycling::of(context),
         }
     }
 
@@ -142,6 +145,15 @@ impl<'a> Loop<'a> {
         Pin::new(connection).graceful_shutdown();
     }
 
+    /// Asks the client to open another connection, as gently as its protocol can.
+    fn recycle<C: Connection>(&mut self, connection: &mut C) {
+        if C::LOSES_NOTHING {
+            self.graceful(connection);
+        } else {
+            self.context.close_with_next_answer();
+        }
+    }
+
     fn cut<C: Connection>(&mut self, connection: &mut C) {
         self.context.facts.cut.store(true, Ordering::Relaxed);
         match &self.cut {
@@ -176,17 +188,24 @@ impl<'a> Loop<'a> {
         if let Graceful::Cut(at) | Graceful::Due(at) = self.graceful {
             return at;
         }
-        match self.context.activity.watch() {
+        let by_activity = match self.context.activity.watch() {
             Watch::Head(since) => since + self.limits.request_header_timeout,
             Watch::Idle(since) => since + self.limits.idle_timeout,
             // Armed only when the timer has fired: a stream that was ended has its turn first.
             Watch::Sending(_) | Watch::Busy => self.timer.deadline(),
+        };
+        match self.recycling.next() {
+            Some(at) if self.graceful == Graceful::Open => by_activity.min(at),
+            _ => by_activity,
         }
     }
 
     /// The timer fired: what is due is done, else it is armed anew.
     fn fired<C: Connection>(&mut self, connection: &mut C) -> Option<Ended> {
         let now = Instant::now();
+        if self.graceful == Graceful::Open && self.recycling.is_due(self.context, now) {
+            self.recycle(connection);
+        }
         match self.graceful {
             Graceful::Cut(_) => return Some(Ended::Cut),
             Graceful::Due(_) => self.graceful(connection),

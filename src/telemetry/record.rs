@@ -378,6 +378,7 @@ mod tests {
                 cipher: "TLS13_AES_256_GCM_SHA384",
                 server_name: None,
                 resumed: false,
+                certificate: 0,
                 alpn: Alpn::Http1,
             },
             cut: AtomicBool::new(false),

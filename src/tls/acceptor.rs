@@ -12,7 +12,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::HandshakeFailure;
+use super::{CertSet, HandshakeFailure};
+use crate::live::Live;
 use crate::net::{Sniffed, linger};
 
 /// A TLS session over an accepted socket.
@@ -27,7 +28,10 @@ const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 
 /// Takes connections through the handshake.
 #[derive(Clone)]
-pub struct Acceptor(TlsAcceptor);
+pub struct Acceptor {
+    tls: TlsAcceptor,
+    set: Live<CertSet>,
+}
 
 /// What a handshake settled, for log, metrics and headers.
 #[derive(Debug, Clone)]
@@ -40,6 +44,8 @@ pub struct Session {
     pub server_name: Option<Box<str>>,
     /// Whether a ticket spared the full handshake.
     pub resumed: bool,
+    /// The certificate that was shown, as [`Acceptor::shown`] numbers it.
+    pub certificate: u64,
     /// The protocol to speak.
     pub alpn: Alpn,
 }
@@ -54,8 +60,16 @@ pub enum Alpn {
 }
 
 impl Acceptor {
-    pub(super) fn new(config: ServerConfig) -> Self {
-        Self(TlsAcceptor::from(Arc::new(config)))
+    pub(super) fn new(config: ServerConfig, set: Live<CertSet>) -> Self {
+        Self {
+            tls: TlsAcceptor::from(Arc::new(config)),
+            set,
+        }
+    }
+
+    /// What is shown now to whoever asks for `server_name`, as a number that changes with it.
+    pub fn shown(&self, server_name: Option<&str>) -> u64 {
+        self.set.load().identity(server_name)
     }
 
     /// Runs the handshake; the client has been told when this fails.
@@ -66,9 +80,11 @@ impl Acceptor {
         &self,
         socket: Sniffed<TcpStream>,
     ) -> Result<(Box<Stream>, Session), HandshakeFailure> {
-        match self.0.accept(socket).into_fallible().await {
+        // Of before the handshake: what is replaced during it counts as old.
+        let set = self.set.load();
+        match self.tls.accept(socket).into_fallible().await {
             Ok(stream) => {
-                let session = Session::of(&stream);
+                let session = Session::of(&stream, &set);
                 Ok((Box::new(stream), session))
             }
             Err((error, mut socket)) => {
@@ -107,7 +123,7 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Session {
-    fn of(stream: &Stream) -> Self {
+    fn of(stream: &Stream, set: &CertSet) -> Self {
         let (_, connection) = stream.get_ref();
         Self {
             version: match connection.protocol_version() {
@@ -120,6 +136,7 @@ impl Session {
                 .unwrap_or("unknown"),
             server_name: connection.server_name().map(Into::into),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            certificate: set.identity(connection.server_name()),
             alpn: match connection.alpn_protocol() {
                 Some(b"h2") => Alpn::H2,
                 _ => Alpn::Http1,

@@ -35,6 +35,8 @@ struct Choice(Vec<Offer>);
 #[derive(Debug, Clone)]
 struct Offer {
     kind: KeyKind,
+    /// The beginning of its fingerprint.
+    number: u64,
     is_out_of_time: bool,
     certificate: Arc<Certificate>,
 }
@@ -95,6 +97,13 @@ impl CertSet {
         }
     }
 
+    /// A number that changes with the certificates for `server_name`.
+    pub(super) fn identity(&self, server_name: Option<&str>) -> u64 {
+        let choice = server_name.and_then(|name| self.choice(name));
+        let offers = choice.unwrap_or(&self.default).0.iter();
+        offers.fold(0, |all, offer| all.rotate_left(1) ^ offer.number)
+    }
+
     /// Exact beats wildcard; `name` is in lower case already.
     fn choice(&self, name: &str) -> Option<&Choice> {
         let name = name.strip_suffix('.').unwrap_or(name);
@@ -118,6 +127,7 @@ impl Choice {
         let facts = certificate.facts();
         self.0.push(Offer {
             kind: facts.key,
+            number: certificate.number(),
             is_out_of_time: facts.not_after <= now || facts.not_before > now,
             certificate: Arc::clone(certificate),
         });

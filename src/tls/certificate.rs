@@ -107,6 +107,12 @@ impl Certificate {
         &self.files
     }
 
+    /// The beginning of the fingerprint as a number.
+    pub(super) fn number(&self) -> u64 {
+        let digits = self.fingerprint.get(..16).unwrap_or_default();
+        u64::from_str_radix(digits, 16).unwrap_or_default()
+    }
+
     pub(super) fn chain(&self) -> ChainShape {
         self.chain
     }

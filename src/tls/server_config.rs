@@ -57,7 +57,7 @@ pub fn acceptor(
     secrets: Option<Live<TicketSecrets>>,
 ) -> Result<Acceptor, rustls::Error> {
     let resolver = Resolver {
-        set,
+        set: set.clone(),
         unknown_sni: section.unknown_sni,
     };
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
@@ -80,7 +80,7 @@ pub fn acceptor(
     // server that had this name, is skipped (RFC 8446 section 4.2.10).
     config.max_early_data_size = SKIPPED_EARLY_DATA;
     config.send_half_rtt_data = true;
-    Ok(Acceptor::new(config))
+    Ok(Acceptor::new(config, set))
 }
 
 pub(super) fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {

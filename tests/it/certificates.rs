@@ -5,6 +5,7 @@ mod layouts;
 mod load;
 mod mounts;
 mod probe;
+mod recycling;
 mod rotation;
 mod start;
 mod tickets;
