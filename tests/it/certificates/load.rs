@@ -1,7 +1,7 @@
 //! Rotations under load: no failed handshake, no failed request, nothing that grows.
 //!
 //! `cargo test` runs the short form. The long one, with a thousand rotations and 200,000 requests:
-//! `cargo test --release --test it -- --ignored --nocapture a_thousand_rotations`.
+//! `cargo test --test it -- --ignored --nocapture a_thousand_rotations`.
 
 use std::collections::HashMap;
 use std::fs;
