@@ -161,18 +161,24 @@ impl Watched {
 }
 
 fn open(on_change: OnChange, watched: Watched) -> notify::Result<RecommendedWatcher> {
-    notify::recommended_watcher(move |event: notify::Result<Event>| match event {
-        Ok(event) if event.need_rescan() => on_change(Change::Anything),
-        Ok(event) if is_a_change(event.kind) => {
-            watched.note(&event);
-            for path in event.paths {
-                on_change(Change::At(path));
-            }
+    notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if let Ok(event) = &event {
+            watched.note(event);
         }
-        // Our own reading is no change.
-        Ok(_) => {}
-        Err(_) => on_change(Change::Anything),
+        changes(event)
+            .into_iter()
+            .for_each(|change| on_change(change));
     })
+}
+
+/// What an event says; nothing for our own reading.
+fn changes(event: notify::Result<Event>) -> Vec<Change> {
+    match event {
+        Ok(event) if event.need_rescan() => vec![Change::Anything],
+        Ok(event) if is_a_change(event.kind) => event.paths.into_iter().map(Change::At).collect(),
+        Ok(_) => Vec::new(),
+        Err(_) => vec![Change::Anything],
+    }
 }
 
 fn is_a_change(kind: EventKind) -> bool {
@@ -265,6 +271,17 @@ mod tests {
         fs::read(&read).unwrap();
         fs::write(&written, "x").unwrap();
         assert_eq!(seen.recv_timeout(PATIENCE), Ok(Change::At(written)));
+    }
+
+    // CERT-04
+    #[test]
+    fn an_overflow_means_that_anything_may_have_changed() {
+        let overflow = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        assert_eq!(changes(Ok(overflow)), [Change::Anything]);
+        assert_eq!(
+            changes(Err(notify::Error::generic("lost"))),
+            [Change::Anything]
+        );
     }
 
     // CERT-04

@@ -8,6 +8,7 @@ mod probe;
 mod recycling;
 mod rotation;
 mod start;
+mod status;
 mod tickets;
 mod watching;
 

@@ -74,6 +74,25 @@ fn only_one_file_reads_pem() {
 }
 
 #[test]
+fn only_one_file_parses_certificates() {
+    hold(&Rule {
+        words: &["x509_parser::"],
+        only_in: &["tls/x509.rs"],
+        mend: "a parser of what strangers wrote is replaced or upgraded in one file: offer what is \
+               needed as plain data of `crate::tls::Facts`",
+    });
+}
+
+#[test]
+fn only_one_file_watches_directories() {
+    hold(&Rule {
+        words: &["notify::"],
+        only_in: &["reload/watch.rs"],
+        mend: "a watch is a hint that may be missing: take part in the one in `crate::reload`",
+    });
+}
+
+#[test]
 fn only_runtime_and_drain_start_tasks_and_threads() {
     hold(&Rule {
         words: &[

@@ -1,12 +1,15 @@
 //! What keeps a new certificate out, and what does not.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use crate::support::certs::{Ca, Leaf, Pair};
 use crate::support::programs::openssl;
 use crate::support::secret_dir::SecretDir;
+use crate::support::sidecar::Sidecar;
 
-use super::{Shown, secret_with};
+use super::{Shown, folder, secret_with};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -68,6 +71,33 @@ fn garbage_is_refused() {
         "no_certificate",
     );
     assert!(words.contains("tls.crt"), "{words}");
+}
+
+// CERT-09
+#[test]
+fn a_file_that_may_not_be_read_any_more_is_refused_and_read_when_it_may() {
+    let ca = Ca::new();
+    let first = ca.leaf(&["localhost"]);
+    let folder = folder(&first.files());
+    let key = folder.path().join("tls.key");
+    // Root reads everything: in a user namespace without a mapping nobody is root.
+    let nobody = ["unshare", "-U", "sh", "-c", "exec \"$0\" \"$@\""];
+    let directory = folder.path().to_str().unwrap();
+    let Some(sidecar) = Sidecar::start_under(&nobody, &["--cert-dir", directory]) else {
+        return;
+    };
+    let shown = Shown { sidecar };
+    std::fs::set_permissions(&key, Permissions::from_mode(0o000)).unwrap();
+    let line = shown.kept("permission_denied");
+    assert!(
+        line["error"].as_str().unwrap().contains("fsGroup"),
+        "{line}"
+    );
+    assert_eq!(shown.leaf("localhost"), *first.leaf_der());
+    let new = ca.leaf(&["localhost"]);
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    super::write(folder.path(), &new.files());
+    shown.until_shown(&new);
 }
 
 // CERT-07

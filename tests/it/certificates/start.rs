@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use crate::support::certs::{Ca, Leaf};
 use crate::support::secret_dir::SecretDir;
@@ -104,6 +105,30 @@ fn an_expired_certificate_is_served_with_a_warning_when_there_is_no_other() {
     let is_loud = |line: &serde_json::Value| message(line).contains("has expired");
     let line = shown.sidecar.wait_for_log("the reminder", is_loud);
     assert_eq!(line["level"], "ERROR");
+}
+
+#[test]
+fn a_renewal_that_is_overdue_is_warned_about() {
+    let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+    let cases = [
+        (700, 300, "renewal overdue", "WARN"),
+        (950, 50, "expires soon", "WARN"),
+        (990, 10, "about to expire", "ERROR"),
+    ];
+    for (age, left, words, level) in cases {
+        let leaf = Leaf::server(&["localhost"]).valid(now - age * hour, now + left * hour);
+        let secret = SecretDir::new(&Ca::new().sign(leaf).files());
+        let shown = Shown::from(secret.path(), &["--certificate-poll-interval", "100ms"]);
+        let line = shown
+            .sidecar
+            .wait_for_log(words, |line| message(line).contains(words));
+        assert_eq!(line["level"], level, "{line}");
+        // Said at the start and not again at every poll.
+        let new = Ca::new().leaf(&["localhost"]);
+        secret.swap(&new.files());
+        shown.until_shown(&new);
+        assert_eq!(shown.said(words), 1);
+    }
 }
 
 #[test]
