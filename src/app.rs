@@ -5,6 +5,8 @@
 //! The thread that waits is the control thread: reloads and the clock of the drain run there and
 //! never delay a request.
 
+mod waiting;
+
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +19,7 @@ use crate::config::{self, Config, Protocol};
 use crate::drain::{Drain, Stage};
 use crate::net;
 use crate::proxy::{Crowd, Handshakes, Policy, Worker};
-use crate::reload::{self, Certificates, Reloader};
+use crate::reload::{self, Certificates};
 use crate::runtime::{self, Seed, Workers};
 use crate::telemetry::certificates::CertificateMetrics;
 use crate::telemetry::log::{self, AccessWriter, LogGuard};
@@ -106,8 +108,7 @@ pub enum Outcome {
 /// What stands in the way, with the mend.
 pub fn bind(config: Config) -> Result<Bound, BindError> {
     let (access, log_guard) = log::init(&config.log);
-    let (reloader, certificates) =
-        Reloader::open(&config.tls, config.reload).map_err(BindError::Certificate)?;
+    let (reloader, certificates) = waiting::open(&config)?;
     let listeners: Vec<TcpListener> = config
         .listen
         .addresses

@@ -17,7 +17,6 @@ mod watch;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch as latest};
 use tokio::time::Instant;
@@ -36,9 +35,6 @@ use store::{Outcome, Policy, Store, Urgency};
 use tickets::Tickets;
 pub use watch::Health;
 use watch::{Change, Watch};
-
-/// Between two looks while the start waits for a certificate.
-const WAITING_STEP: Duration = Duration::from_millis(100);
 
 /// Asks for a look at the files, from any thread.
 #[derive(Debug, Clone)]
@@ -123,7 +119,7 @@ struct Loaded {
 }
 
 impl Reloader {
-    /// Loads what is there, waiting for it as long as `section` allows.
+    /// Loads what is there.
     ///
     /// # Errors
     /// What keeps every certificate from being served, or the tickets from being shared.
@@ -136,7 +132,7 @@ impl Reloader {
             min_version: tls.min_version,
         };
         let source = tls.certificates.clone();
-        let loaded = first_load(&source, section, policy).map_err(OpenError::Certificate)?;
+        let loaded = first_load(&source, policy).map_err(OpenError::Certificate)?;
         let tickets = tls.ticket_key_dir.clone().map(Tickets::open).transpose();
         let (tickets, secrets) = tickets.map_err(OpenError::Tickets)?.unzip();
         let (set, live_set) = live(loaded.set);
@@ -255,7 +251,7 @@ impl Reloader {
         if is_changed && let Some(set) = self.store.set() {
             self.set.publish(set);
         }
-        outcomes.iter().for_each(report::changed);
+        report::changed(&outcomes);
         let is_news = !outcomes.is_empty();
         self.bulletin.record(outcomes);
         if is_news {
@@ -335,35 +331,7 @@ impl Look {
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "nothing runs yet while the start waits for a certificate"
-)]
-fn first_load(
-    source: &CertificateSource,
-    section: config::Reload,
-    policy: Policy,
-) -> Result<Loaded, LoadError> {
-    let start = std::time::Instant::now();
-    let mut is_told = false;
-    loop {
-        let error = match load_once(source, policy) {
-            Ok(loaded) => return Ok(loaded),
-            Err(error) => error,
-        };
-        let wait = section.wait_for_certificate.unwrap_or_default();
-        if start.elapsed() >= wait {
-            return Err(error);
-        }
-        if !is_told {
-            tracing::warn!(%error, ?wait, "no certificate yet; waiting for it");
-            is_told = true;
-        }
-        std::thread::sleep(WAITING_STEP);
-    }
-}
-
-fn load_once(source: &CertificateSource, policy: Policy) -> Result<Loaded, LoadError> {
+fn first_load(source: &CertificateSource, policy: Policy) -> Result<Loaded, LoadError> {
     let mut store = Store::new(policy);
     let mut scan = tls::scan(source, &BTreeSet::new());
     let (places, versions) = (scan.places.clone(), scan.versions.clone());

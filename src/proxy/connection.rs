@@ -63,9 +63,9 @@ pub(super) struct Context {
 impl Context {
     /// Whether another certificate would be shown now for what this client asked for.
     pub(super) fn has_old_certificate(&self) -> bool {
-        let session = &self.facts.session;
-        let shown = self.worker.acceptor.shown(session.server_name.as_deref());
-        shown != session.certificate
+        let (session, address) = (&self.facts.session, self.facts.server.ip());
+        let name = session.server_name.as_deref();
+        self.worker.acceptor.shown(name, address) != session.certificate
     }
 
     /// Has the next HTTP/1 answer say that the connection closes.

@@ -71,11 +71,17 @@ impl Bulletin {
         }
         let at = SystemTime::now();
         let mut status = Status::clone(&self.status.current());
+        // One that is unchanged says that somebody asked; a thousand would push the rest out.
+        let mut is_noted = false;
         for outcome in outcomes {
             self.metrics.count_reload(outcome.result, outcome.reason);
             if outcome.result == ReloadResult::Published {
                 self.metrics.last_reload_success.set(unix(at));
             }
+            if outcome.result == ReloadResult::Unchanged && is_noted {
+                continue;
+            }
+            is_noted |= outcome.result == ReloadResult::Unchanged;
             status.remember(Event {
                 at,
                 file: outcome.file,

@@ -32,8 +32,21 @@ pub(super) fn started(outcomes: &[Outcome]) {
     }
 }
 
-/// What became of one certificate while running.
-pub(super) fn changed(outcome: &Outcome) {
+/// What a look while running came to.
+pub(super) fn changed(outcomes: &[Outcome]) {
+    let mut unchanged = 0;
+    for outcome in outcomes {
+        unchanged += usize::from(outcome.result == ReloadResult::Unchanged);
+        if unchanged <= FIRST_LINES || outcome.result != ReloadResult::Unchanged {
+            one(outcome);
+        }
+    }
+    if unchanged > FIRST_LINES {
+        tracing::info!(certificates = unchanged, "certificates unchanged");
+    }
+}
+
+fn one(outcome: &Outcome) {
     let file = outcome.file.display();
     let sha256 = |certificate: Option<&std::sync::Arc<Certificate>>| {
         certificate.map_or("none", |c| c.fingerprint()).to_owned()

@@ -5,6 +5,9 @@
 //! read and thrown away for a moment, because closing over unread bytes answers with a reset that
 //! destroys the alert on its way.
 
+use std::future::{Future as _, poll_fn};
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
@@ -12,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::cert_set::{Asked, with_address};
 use super::{CertSet, HandshakeFailure};
 use crate::live::Live;
 use crate::net::{Sniffed, linger};
@@ -67,9 +71,11 @@ impl Acceptor {
         }
     }
 
-    /// What is shown now to whoever asks for `server_name`, as a number that changes with it.
-    pub fn shown(&self, server_name: Option<&str>) -> u64 {
-        self.set.load().identity(server_name)
+    /// What is shown now to whoever asks for `name`, or connects to `address` without one, as a
+    /// number that changes with it.
+    pub fn shown(&self, name: Option<&str>, address: IpAddr) -> u64 {
+        let address = Some(address);
+        self.set.load().identity(Asked { name, address })
     }
 
     /// Runs the handshake; the client has been told when this fails.
@@ -82,9 +88,12 @@ impl Acceptor {
     ) -> Result<(Box<Stream>, Session), HandshakeFailure> {
         // Of before the handshake: what is replaced during it counts as old.
         let set = self.set.load();
-        match self.tls.accept(socket).into_fallible().await {
+        let address = socket.socket().local_addr().ok().map(|local| local.ip());
+        let mut accept = pin!(self.tls.accept(socket).into_fallible());
+        let handshake = poll_fn(|cx| with_address(address, || accept.as_mut().poll(cx)));
+        match handshake.await {
             Ok(stream) => {
-                let session = Session::of(&stream, &set);
+                let session = Session::of(&stream, &set, address);
                 Ok((Box::new(stream), session))
             }
             Err((error, mut socket)) => {
@@ -123,7 +132,7 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Session {
-    fn of(stream: &Stream, set: &CertSet) -> Self {
+    fn of(stream: &Stream, set: &CertSet, address: Option<IpAddr>) -> Self {
         let (_, connection) = stream.get_ref();
         Self {
             version: match connection.protocol_version() {
@@ -136,7 +145,10 @@ impl Session {
                 .unwrap_or("unknown"),
             server_name: connection.server_name().map(Into::into),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            certificate: set.identity(connection.server_name()),
+            certificate: set.identity(Asked {
+                name: connection.server_name(),
+                address,
+            }),
             alpn: match connection.alpn_protocol() {
                 Some(b"h2") => Alpn::H2,
                 _ => Alpn::Http1,

@@ -4,8 +4,10 @@
 //! Replacing the set never rebuilds the rustls configuration: tickets survive a rotation.
 //! Invariant: looking a name up is at most two hash look-ups, without an allocation.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -25,7 +27,30 @@ pub struct CertSet {
     exact: HashMap<Box<str>, Choice>,
     /// By what stands after `*.`.
     wildcard: HashMap<Box<str>, Choice>,
+    /// For clients that name an address, which SNI has no room for.
+    addresses: HashMap<IpAddr, Choice>,
     default: Choice,
+}
+
+/// What a client asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// The name in its ClientHello.
+    pub(super) name: Option<&'a str>,
+    /// The address that it connected to.
+    pub(super) address: Option<IpAddr>,
+}
+
+thread_local! {
+    /// The address that the client of the handshake going on connected to: rustls asks for a
+    /// certificate in the middle of one and passes on only what the client wrote.
+    static ADDRESS: Cell<Option<IpAddr>> = const { Cell::new(None) };
+}
+
+/// Runs one step of a handshake with a client that connected to `address`.
+pub(super) fn with_address<T>(address: Option<IpAddr>, step: impl FnOnce() -> T) -> T {
+    ADDRESS.set(address);
+    step()
 }
 
 /// Certificates for one name, in the order in which they are offered.
@@ -50,6 +75,7 @@ impl CertSet {
             certificates,
             exact: HashMap::new(),
             wildcard: HashMap::new(),
+            addresses: HashMap::new(),
             default: Choice::default(),
         };
         for certificate in &set.certificates {
@@ -59,6 +85,12 @@ impl CertSet {
                     None => (&mut set.exact, &**name),
                 };
                 map.entry(name.into()).or_default().add(certificate, now);
+            }
+        }
+        for certificate in &set.certificates {
+            for address in &certificate.facts().names.addresses {
+                let choice = set.addresses.entry(*address).or_default();
+                choice.add(certificate, now);
             }
         }
         // Whoever asks for no name may still be unable to verify the first one's key.
@@ -83,29 +115,28 @@ impl CertSet {
     /// The certificate to serve, `None` when the policy is to refuse the name.
     fn resolve(
         &self,
-        server_name: Option<&str>,
+        asked: Asked<'_>,
         schemes: &[SignatureScheme],
         unknown: UnknownSni,
     ) -> Option<&Arc<Certificate>> {
-        let Some(name) = server_name else {
-            return self.default.verified_by(schemes);
-        };
-        match self.choice(name) {
+        match self.choice(asked) {
             Some(choice) => choice.verified_by(schemes),
-            None if unknown == UnknownSni::Refuse => None,
+            None if asked.name.is_some() && unknown == UnknownSni::Refuse => None,
             None => self.default.verified_by(schemes),
         }
     }
 
-    /// A number that changes with the certificates for `server_name`.
-    pub(super) fn identity(&self, server_name: Option<&str>) -> u64 {
-        let choice = server_name.and_then(|name| self.choice(name));
-        let offers = choice.unwrap_or(&self.default).0.iter();
+    /// A number that changes with the certificates for what was asked.
+    pub(super) fn identity(&self, asked: Asked<'_>) -> u64 {
+        let offers = self.choice(asked).unwrap_or(&self.default).0.iter();
         offers.fold(0, |all, offer| all.rotate_left(1) ^ offer.number)
     }
 
-    /// Exact beats wildcard; `name` is in lower case already.
-    fn choice(&self, name: &str) -> Option<&Choice> {
+    /// Exact beats wildcard; the name is in lower case already.
+    fn choice(&self, asked: Asked<'_>) -> Option<&Choice> {
+        let Some(name) = asked.name else {
+            return self.addresses.get(&asked.address?.to_canonical());
+        };
         let name = name.strip_suffix('.').unwrap_or(name);
         self.exact.get(name).or_else(|| {
             let (_, parent) = name.split_once('.')?;
@@ -162,7 +193,11 @@ impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let set = self.set.load();
         let schemes = hello.signature_schemes();
-        let certificate = set.resolve(hello.server_name(), schemes, self.unknown_sni)?;
+        let asked = Asked {
+            name: hello.server_name(),
+            address: ADDRESS.get(),
+        };
+        let certificate = set.resolve(asked, schemes, self.unknown_sni)?;
         Some(Arc::clone(&certificate.certified))
     }
 }

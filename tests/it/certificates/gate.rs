@@ -179,6 +179,36 @@ fn a_weak_key_is_refused() {
     assert!(words.contains("RSA"), "{words}");
 }
 
+// A version 1 certificate parses and fits its key, and no client takes its signature.
+#[test]
+fn one_that_fails_a_handshake_in_memory_is_refused() {
+    let key = good().key_pem;
+    let request = [
+        "req",
+        "-new",
+        "-key",
+        "/dev/stdin",
+        "-subj",
+        "/CN=localhost",
+    ];
+    let Some(request) = openssl(&request, key.as_bytes()) else {
+        return;
+    };
+    let folder = folder(&[("key", key.as_bytes())]);
+    let path = folder.path().join("key");
+    let sign = [
+        "x509",
+        "-req",
+        "-days",
+        "30",
+        "-signkey",
+        path.to_str().unwrap(),
+    ];
+    let certificate = openssl(&sign, &request.stdout).unwrap();
+    let words = refused(&files(&certificate.stdout, key.as_bytes()), "handshake");
+    assert!(words.contains("a handshake with it fails"), "{words}");
+}
+
 // CERT-10
 #[test]
 fn an_expired_one_is_refused() {

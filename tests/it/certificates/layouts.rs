@@ -84,6 +84,19 @@ fn exact_beats_wildcard_and_case_does_not_matter() {
 }
 
 #[test]
+fn without_a_name_the_certificate_for_the_address_is_shown() {
+    let (shown, pairs, _folder) = served(&[
+        ("localhost", "tls.crt", "tls.key"),
+        ("127.0.0.1", "address.crt", "address.key"),
+        ("192.0.2.1", "other.crt", "other.key"),
+    ]);
+    let nameless = Probe::nameless().leaf(shown.sidecar.address());
+    assert_eq!(nameless, *pairs[1].leaf_der());
+    assert_eq!(shown.leaf("localhost"), *pairs[0].leaf_der());
+    assert_eq!(shown.leaf("other.example"), *pairs[0].leaf_der());
+}
+
+#[test]
 fn an_unknown_name_is_refused_where_asked_and_no_name_is_not() {
     let ca = Ca::new();
     let secret = SecretDir::new(&ca.leaf(&["*.site.example"]).files());

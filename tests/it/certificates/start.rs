@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::certs::{Ca, Leaf};
 use crate::support::secret_dir::SecretDir;
-use crate::support::sidecar::{Ended, Sidecar};
+use crate::support::sidecar::{Ended, Sidecar, Signal};
 
 use super::{Shown, folder, message};
 
@@ -174,6 +174,17 @@ fn waiting_ends_with_the_line_that_says_what_is_missing() {
     assert!(start.elapsed().as_millis() >= 500);
     assert!(ended.stdout.contains("waiting for it"), "{ended:?}");
     assert!(ended.stderr.contains(directory), "{ended:?}");
+}
+
+// CERT-09: as process 1 it has no default for signals.
+#[test]
+fn a_signal_ends_the_wait_for_a_certificate() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().to_str().unwrap();
+    let arguments = ["--cert-dir", directory, "--wait-for-certificate", "10m"];
+    let ended = Sidecar::run_until(&arguments, "waiting for it", Signal::TERM);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("stopped while waiting"), "{ended:?}");
 }
 
 #[test]

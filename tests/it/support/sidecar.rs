@@ -140,6 +140,21 @@ impl Sidecar {
         Process::spawn(&[], arguments).ended()
     }
 
+    /// Runs `tls-sidecar` with `arguments` until its log has `words`, then sends `signal` and waits
+    /// for its end.
+    pub(crate) fn run_until(arguments: &[&str], words: &str, signal: Signal) -> Ended {
+        let process = Process::spawn(&[], arguments);
+        process.wait_for_log(words, |line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|message| message.contains(words))
+        });
+        // The line comes before the handler does: until then the default ends it by the signal.
+        eventually("the signal handled", PATIENCE, || process.handles(signal));
+        kill_process(Pid::from_child(&process.child), signal).unwrap();
+        process.ended()
+    }
+
     /// Where it accepts TLS: the first listener.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
@@ -230,6 +245,14 @@ impl Process {
             output,
             readers,
         }
+    }
+
+    /// Whether it has a handler of its own for `signal`.
+    fn handles(&self, signal: Signal) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+        caught >> (signal.as_raw() - 1) & 1 == 1
     }
 
     fn wait_for_log(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {

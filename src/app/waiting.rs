@@ -1,0 +1,45 @@
+//! The first certificate: there, or waited for as long as the operator allows.
+//!
+//! A Secret that is optional may arrive after the Pod. Invariant: whoever stops the process while
+//! it waits is heard, also where it is process 1, which has no default for signals.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::BindError;
+use crate::config::Config;
+use crate::reload::{Certificates, OpenError, Reloader};
+use crate::{runtime, signal};
+
+/// Between two looks.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Loads what there is to serve.
+pub(super) fn open(config: &Config) -> Result<(Reloader, Certificates), BindError> {
+    let first = Reloader::open(&config.tls, config.reload);
+    match (first, config.reload.wait_for_certificate) {
+        (Err(OpenError::Certificate(error)), Some(limit)) => {
+            tracing::warn!(%error, ?limit, "no certificate yet; waiting for it");
+            runtime::on_this_thread(async { Ok(wait(config, limit).await) })?
+        }
+        (opened, _) => opened.map_err(BindError::Certificate),
+    }
+}
+
+async fn wait(config: &Config, limit: Duration) -> Result<(Reloader, Certificates), BindError> {
+    let end = Instant::now() + limit;
+    let mut signals = signal::Signals::install()?;
+    loop {
+        tokio::select! {
+            request = signals.next() => if request != signal::Request::Reload {
+                let words = "stopped while waiting for a certificate";
+                return Err(io::Error::new(io::ErrorKind::Interrupted, words).into());
+            },
+            () = tokio::time::sleep(STEP) => {}
+        }
+        match Reloader::open(&config.tls, config.reload) {
+            Err(OpenError::Certificate(_)) if Instant::now() < end => {}
+            opened => return opened.map_err(BindError::Certificate),
+        }
+    }
+}
