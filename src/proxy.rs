@@ -13,9 +13,9 @@ mod downstream;
 mod error;
 mod frames;
 mod framing;
-mod handshakes;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod handshakes;
 mod headers;
 mod http;
 mod protocol;

@@ -12,9 +12,9 @@ mod certificate;
 mod clear;
 mod directory;
 mod failure;
+mod fault;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod fault;
 pub mod gate;
 mod pem;
 mod server_config;
@@ -25,9 +25,9 @@ mod x509;
 pub use acceptor::{Acceptor, Stream, is_reset, request_sign_of_life};
 pub use acceptor::{Alpn, Session};
 pub use cert_set::CertSet;
+pub use certificate::{Certificate, Files};
 #[cfg(fuzzing)]
 pub use clear::{Acceptor, Stream, is_reset, request_sign_of_life};
-pub use certificate::{Certificate, Files};
 pub use directory::{Digest, Entry, Layout, Places, Rank, Scan, Versions, scan};
 pub use failure::HandshakeFailure;
 pub use fault::{LoadError, Mismatch, Reason};

@@ -6,11 +6,11 @@ use http::Request;
 
 use super::{ONE_WORKER, ask, assert_good};
 use crate::support::application::Raw;
+use crate::support::h2::whole;
 use crate::support::h2_application::{
     DATA, END, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, PING, WINDOW_UPDATE, frame,
     ok, settings,
 };
-use crate::support::h2::whole;
 use crate::support::requests::{once_still, resident_memory};
 use crate::support::sidecar::Served;
 use crate::support::wait::{PATIENCE, eventually_async};

@@ -89,7 +89,9 @@ async fn a_head_that_http2_forbids_is_502() {
         ("DATA first", said(|stream| data(stream, END, b"hello"))),
         (
             "a table that is not there",
-            said(|stream| crate::support::h2_application::frame(1, 0x5, stream, &[0xff, 0xff, 0x7f])),
+            said(|stream| {
+                crate::support::h2_application::frame(1, 0x5, stream, &[0xff, 0xff, 0x7f])
+            }),
         ),
     ];
     let mut passed = Vec::new();
