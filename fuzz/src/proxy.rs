@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tls_sidecar::config::{Address, Config, Settings};
 use tls_sidecar::drain::Drain;
-use tls_sidecar::proxy::{self, Policy, Worker};
+use tls_sidecar::proxy::{self, Crowd, Handshakes, Policy, Worker};
 use tls_sidecar::telemetry::log::AccessWriter;
 use tls_sidecar::telemetry::metrics::Metrics;
 use tls_sidecar::telemetry::record::Telemetry;
@@ -170,6 +170,7 @@ impl Harness {
         };
         Arc::new(Worker {
             acceptor: Acceptor::settled_on(alpn),
+            handshakes: Handshakes::new(Arc::new(Crowd::of(1))),
             upstream: Upstream::new(&self.config.upstream, limits, 1, Arc::clone(&telemetry)),
             drain: Drain::default(),
             telemetry,
