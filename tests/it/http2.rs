@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::support::application::Raw;
 use crate::support::background::Gate;
 use crate::support::h2::{H2, whole};
 use crate::support::hyper_application::{Hyper, answer};
@@ -239,4 +240,31 @@ async fn a_client_that_only_ends_its_own_half_still_gets_the_delayed_answer() {
         .unwrap();
     let text = String::from_utf8_lossy(&received);
     assert!(text.contains("late but whole"), "{text:?}");
+}
+
+/// H2-11: a client that takes its request back without an error has not ended it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_reset_without_an_error_is_not_complete() {
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let application = Raw::tcp(move |mut conn| {
+        let ended = ended.clone();
+        async move {
+            let _ = conn.read_to_end().await;
+            ended.send(()).unwrap();
+        }
+    });
+    let served = Served::start(application.upstream(), &[]);
+    let h2 = served.client().h2(served.address()).await.unwrap();
+    let (response, mut body) = ready(&h2)
+        .await
+        .send_request(to(Method::POST, "/"), false)
+        .unwrap();
+    body.send_data("abc".into(), false).unwrap();
+    let arrived = || application.all_received().concat().contains("abc");
+    eventually_async("the upload at the application", PATIENCE, arrived).await;
+    body.send_reset(h2::Reason::NO_ERROR);
+    assert!(response.await.is_err());
+    within("the end of the request", end.recv()).await.unwrap();
+    let received = application.all_received().concat();
+    assert!(!received.ends_with("0\r\n\r\n"), "{received:?}");
 }

@@ -30,7 +30,7 @@ pub struct RequestBody(Option<Box<Streaming>>);
 #[derive(Debug)]
 struct Streaming {
     inner: Incoming,
-    version: Version,
+    is_http2: bool,
     received: Transferred,
     left: u64,
     timeout: Duration,
@@ -120,11 +120,12 @@ pub(in crate::proxy) fn incoming(
     }
     let fate = Fate::default();
     let expects = parts.headers.contains_key(http::header::EXPECT);
+    let version = parts.version;
     let mut request = Request::from_parts(parts, RequestBody(None));
     let gate = expects.then(|| Gate::on(&mut request));
     *request.body_mut() = RequestBody(Some(Box::new(Streaming {
         inner,
-        version: request.version(),
+        is_http2: version == Version::HTTP_2,
         received: record.count_received(),
         left,
         timeout: limits.request_body_timeout,
@@ -184,10 +185,7 @@ impl Streaming {
         };
         self.is_waiting = false;
         match polled {
-            // hyper calls a reset with NO_ERROR an end, which it is only behind END_STREAM.
-            None if self.version == Version::HTTP_2 && !self.inner.is_end_stream() => {
-                Poll::Ready(Some(Err(RequestBodyFailure::ClientGone)))
-            }
+            None if self.broke_off() => Poll::Ready(Some(Err(RequestBodyFailure::ClientGone))),
             None => {
                 self.complete();
                 Poll::Ready(None)
@@ -211,6 +209,11 @@ impl Streaming {
                 Poll::Ready(Some(Ok(frame)))
             }
         }
+    }
+
+    /// hyper takes a reset with NO_ERROR, and a connection that ends so, for the end of the body.
+    fn broke_off(&self) -> bool {
+        self.is_http2 && self.upload.is_some() && !self.inner.is_end_stream()
     }
 
     fn complete(&mut self) {
