@@ -39,11 +39,14 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
 
 /// Gives the request an id where it has no usable one.
 pub(super) fn ensure_request_id(headers: &mut HeaderMap) {
-    let usable = headers.get(&REQUEST_ID).is_some_and(|id| {
+    let mut lines = headers.get_all(&REQUEST_ID).iter();
+    let usable = lines.next().is_some_and(|id| {
         !id.is_empty()
             && id.len() <= REQUEST_ID_MAX
             && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
+    // Of two nobody could say which one the other log has.
+    let usable = usable && lines.next().is_none();
     if !usable {
         headers.insert(REQUEST_ID, random_id());
     }
@@ -108,6 +111,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         ensure_request_id(&mut headers);
         assert_eq!(headers[&REQUEST_ID].len(), 32);
+        headers.append(REQUEST_ID, HeaderValue::from_static("second"));
+        ensure_request_id(&mut headers);
+        assert_eq!(headers.get_all(&REQUEST_ID).iter().count(), 1);
     }
 
     #[test]
