@@ -44,7 +44,9 @@ pub(super) fn number_of_fields<B>(request: &Request<B>, most: u16) -> Result<(),
 }
 
 fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
-    let is_extended_connect = request.extensions().get::<hyper::ext::Protocol>().is_some();
+    let protocol = request.extensions().get::<hyper::ext::Protocol>();
+    // h2 lets any text through here, and what is no `Upgrade` would leave a bare CONNECT.
+    let is_extended_connect = protocol.is_some_and(|name| is_protocol(name.as_str()));
     match *request.method() {
         Method::TRACE => return Err(Refusal::MethodNotAllowed),
         Method::CONNECT if !is_extended_connect => return Err(Refusal::MethodNotAllowed),
@@ -55,6 +57,12 @@ fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
         path if path.starts_with('/') => Ok(()),
         _ => Err(Refusal::BadRequest("the request target is not a path")),
     }
+}
+
+/// `protocol` of RFC 9110 section 7.8: a name, and a version behind a slash.
+fn is_protocol(name: &str) -> bool {
+    name.split('/')
+        .all(|token| header::HeaderName::from_bytes(token.as_bytes()).is_ok())
 }
 
 /// What h2 lets through and HTTP/1 could not carry as it is meant.
@@ -251,6 +259,25 @@ mod tests {
             ("POST", "content-length", &[""]),
         ] {
             assert!(!with(method, name, values), "{method} {name} {values:?}");
+        }
+    }
+
+    // H2-10
+    #[test]
+    fn extended_connect_names_a_protocol() {
+        for (name, good) in [
+            ("websocket", true),
+            ("connect-udp/1", true),
+            ("", false),
+            ("a\r\nb", false),
+            ("\u{e4}", false),
+        ] {
+            let mut tunnel = get("https://a/", &[]);
+            *tunnel.method_mut() = Method::CONNECT;
+            *tunnel.version_mut() = Version::HTTP_2;
+            let protocol = hyper::ext::Protocol::from(name);
+            tunnel.extensions_mut().insert(protocol);
+            assert_eq!(request(&tunnel).is_ok(), good, "{name:?}");
         }
     }
 
