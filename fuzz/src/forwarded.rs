@@ -136,6 +136,9 @@ pub fn is_the_proxys(name: &[u8]) -> bool {
         b"cookie",
         b"trailer",
     ];
+    // A look-alike of framing is removed as one of a claim is.
+    let dashed = dashed(name);
+    let name = dashed.as_slice();
     NAMES.contains(&name) || HOP_BY_HOP.contains(&name) || is_claim(name)
 }
 

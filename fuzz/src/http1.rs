@@ -319,11 +319,17 @@ impl Answer {
             let (name, value) = line.split_once(": ")?;
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = value.parse().ok()?,
-                "connection" => closes = value.eq_ignore_ascii_case("close"),
+                "connection" => closes = value.split(", ").any(|option| option == "close"),
                 name => is_applications |= name == MARK,
             }
         }
-        if status >= 200 && body != HasBody::No && !(body == HasBody::Perhaps && rest.is_empty()) {
+        let is_bare = match body {
+            HasBody::Yes => false,
+            // Words to a HEAD harm nobody where nothing can follow them.
+            HasBody::No => !(closes && rest.len() == length),
+            HasBody::Perhaps => rest.is_empty(),
+        };
+        if status >= 200 && !is_bare {
             rest = rest.get(length..)?;
         }
         let answer = Self {

@@ -397,7 +397,8 @@ pub fn is_unlistable(name: &[u8]) -> bool {
     NAMES.contains(&name) || name.starts_with(b"x-forwarded-")
 }
 
-fn decimal(digits: &[u8]) -> Option<u64> {
+/// Digits alone, of a number that fits.
+pub fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
