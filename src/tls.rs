@@ -1,8 +1,9 @@
 //! TLS: what is served, to whom, and why a handshake failed. Knows no HTTP.
 //!
 //! [`directory`] reads files, [`certificate`] pairs a chain with its key, [`gate`] decides whether
-//! it is better than the one in service, [`cert_set`] is what is published and looked up by SNI, [`mod@acceptor`] turns an accepted socket into a TLS stream under
-//! one deadline, [`failure`] names every way in which that ends badly.
+//! it is better than the one in service, [`cert_set`] is what is published and looked up by SNI,
+//! [`mod@acceptor`] turns an accepted socket into a TLS stream under one deadline, [`failure`] names
+//! every way in which that ends badly.
 //! Invariant: no other room names rustls.
 
 mod acceptor;

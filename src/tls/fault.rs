@@ -1,7 +1,7 @@
 //! Everything that can be wrong with a certificate's files, in words and as a label.
 //!
 //! A [`LoadError`] means that there is nothing to serve: it comes from reading, parsing and
-//! pairing. What can be served and is disliked is an [`super::Objection`] of the gate. Both carry
+//! pairing. What can be served and is disliked is an [`super::gate::Objection`]. Both carry
 //! a [`Reason`], whose names are fixed: no label takes a value that a file chooses.
 
 use std::fmt;
