@@ -1,8 +1,9 @@
 //! PEM texts and directories of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use tls_sidecar::config::CertificateSource;
 use tls_sidecar::tls::{self, fuzzing};
@@ -68,29 +69,34 @@ pub fn hold_directory(input: &[u8]) {
             key: root.path().join("tls.key"),
         },
     ] {
-        match (tls::load(&source), tls::load(&source)) {
-            (Ok(one), Ok(other)) => {
-                let prints = |set: &tls::CertSet| -> Vec<(String, PathBuf)> {
-                    set.certificates()
-                        .iter()
-                        .map(|one| (one.fingerprint().to_owned(), one.file().to_owned()))
-                        .collect()
-                };
-                let certificates = prints(&one);
-                assert_eq!(certificates, prints(&other));
-                assert!(!certificates.is_empty(), "an empty set");
-                for (print, file) in certificates {
-                    assert!(file.starts_with(root.path()), "{file:?}");
-                    assert_eq!(print.len(), 64);
-                }
+        let one = outcome(&source, root.path());
+        assert_eq!(one, outcome(&source, root.path()), "not the same twice");
+    }
+}
+
+/// What a load of `source` leads to, in words: a line for every entry and for every complaint.
+fn outcome(source: &CertificateSource, root: &Path) -> Vec<String> {
+    let scan = tls::scan(source, &BTreeSet::new());
+    let mut lines = Vec::new();
+    let mut loaded = Vec::new();
+    for entry in scan.entries {
+        lines.push(format!("{:?} {:?} {:?}", entry.name, entry.layout, entry.digest()));
+        match entry.certificate() {
+            Ok(certificate) => {
+                assert!(certificate.file().starts_with(root), "{certificate:?}");
+                assert_eq!(certificate.fingerprint().len(), 64);
+                loaded.push(std::sync::Arc::new(certificate));
             }
-            (Err(one), Err(other)) => {
-                assert_eq!(one.to_string(), other.to_string());
-                one_line(&one.to_string());
+            Err(error) => {
+                one_line(&error.to_string());
+                lines.push(error.to_string());
             }
-            (one, other) => panic!("not the same twice: {one:?} {other:?}"),
         }
     }
+    let count = loaded.len();
+    let set = tls::CertSet::new(loaded);
+    assert_eq!(set.is_some(), count > 0, "an empty set, or none of some");
+    lines
 }
 
 fn make(root: &Path, line: &str) -> std::io::Result<()> {

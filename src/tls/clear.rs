@@ -3,6 +3,7 @@
 //! What is held to account there is what comes out of TLS; a handshake for each input would make
 //! the search a hundred times slower. Built under `cfg(fuzzing)` alone: no product has it.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,7 +11,8 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::{Alpn, HandshakeFailure, Session};
+use super::{Alpn, CertSet, HandshakeFailure, Session};
+use crate::live::Live;
 use crate::net::Sniffed;
 
 /// A session in clear over an accepted socket.
@@ -22,13 +24,18 @@ pub struct Stream(TcpStream);
 pub struct Acceptor(Alpn);
 
 impl Acceptor {
-    pub(super) fn new(_: ServerConfig) -> Self {
+    pub(super) fn new(_: ServerConfig, _: Live<CertSet>) -> Self {
         Self(Alpn::Http1)
     }
 
     /// An acceptor whose every client has settled on `alpn`.
     pub fn settled_on(alpn: Alpn) -> Self {
         Self(alpn)
+    }
+
+    /// There is no certificate, and so never another one.
+    pub fn shown(&self, _: Option<&str>, _: IpAddr) -> u64 {
+        0
     }
 
     /// The session as if its handshake were over.
@@ -44,6 +51,7 @@ impl Acceptor {
             cipher: "none",
             server_name: None,
             resumed: false,
+            certificate: 0,
             alpn: self.0,
         };
         Ok((Box::new(Stream(socket.into_inner())), session))

@@ -10,6 +10,7 @@ mod places;
 mod walk;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,13 +76,20 @@ pub enum Layout {
     Plain,
 }
 
-#[derive(Debug)]
 struct Contents {
     certificate: Vec<u8>,
     /// `None` when the certificate's file has it.
     key: Option<Vec<u8>>,
     ocsp: Option<Vec<u8>>,
     files: Files,
+}
+
+impl fmt::Debug for Contents {
+    /// Without the contents: one of them is a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Contents");
+        shown.field("files", &self.files).finish_non_exhaustive()
+    }
 }
 
 /// SHA-256 over all contents of an entry; errors have one too.
