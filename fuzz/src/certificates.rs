@@ -80,7 +80,12 @@ fn outcome(source: &CertificateSource, root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut loaded = Vec::new();
     for entry in scan.entries {
-        lines.push(format!("{:?} {:?} {:?}", entry.name, entry.layout, entry.digest()));
+        lines.push(format!(
+            "{:?} {:?} {:?}",
+            entry.name,
+            entry.layout,
+            entry.digest()
+        ));
         match entry.certificate() {
             Ok(certificate) => {
                 assert!(certificate.file().starts_with(root), "{certificate:?}");

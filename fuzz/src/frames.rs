@@ -19,6 +19,8 @@ pub struct Sent {
     pub body: Vec<u8>,
     /// Whether its end was sent, and nothing took it back before.
     pub is_ended: bool,
+    /// Whether its head came in more than one frame.
+    pub is_cut: bool,
     stream: u32,
     is_open: bool,
 }
@@ -245,6 +247,9 @@ impl Builder {
                 let id = stream(*id);
                 let fields = head.fields();
                 let block = self.open(id, fields, *end);
+                if let Some(sent) = self.sent.last_mut() {
+                    sent.is_cut |= cut.is_some() && sent.stream == id;
+                }
                 self.head(id, &block, *end, *cut, *padding, *priority);
             }
             Frame::Simple {
@@ -361,6 +366,7 @@ impl Builder {
             body: Vec::new(),
             is_ended: end,
             stream,
+            is_cut: false,
             is_open: !end,
         });
         block

@@ -78,6 +78,7 @@ fn difference(sent: &Sent, seen: &Request, is_whole: bool) -> Option<&'static st
         let mut values = sent.fields.iter().filter(|(one, _)| one == name);
         match (values.next(), values.next()) {
             (Some((_, value)), None) => Some(value.as_slice()),
+            (Some((_, value)), _) if sent.is_cut => Some(value.as_slice()),
             _ => None,
         }
     };
@@ -90,21 +91,23 @@ fn difference(sent: &Sent, seen: &Request, is_whole: bool) -> Option<&'static st
     let is_twice = [&b":method"[..], b":scheme", b":path", b":authority"]
         .iter()
         .any(|name| sent.fields.iter().filter(|(one, _)| one == name).count() > 1);
-    if is_late || is_twice {
+    // h2 forgets that a head is malformed when a frame of it ends inside of a field; what is wrong
+    // is dropped all the same, and the first of two pseudo-fields counts.
+    let is_judged = !sent.is_cut;
+    if is_judged && (is_late || is_twice) {
         return Some("H2-10 a pseudo-field late or twice");
     }
-    if sent
-        .fields
-        .iter()
-        .any(|(name, _)| is_of_the_connection(name))
-    {
+    let mut names = sent.fields.iter().map(|(name, _)| name);
+    if is_judged && names.any(|name| is_of_the_connection(name)) {
         return Some("H2-10 a field of the connection");
     }
     let method = if switches { b"GET" } else { only(b":method")? };
     if method != seen.method {
         return Some("another method");
     }
-    if only(b":path") != Some(&seen.target) {
+    // The `http` crate drops a fragment before anything of ours can see it.
+    let path = only(b":path").and_then(|path| path.split(|&byte| byte == b'#').next());
+    if path != Some(&seen.target[..]) {
         return Some("another target");
     }
     let host = only(b":authority").or(only(b"host"));

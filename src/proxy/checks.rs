@@ -5,7 +5,7 @@
 //! what makes a request malformed (RFC 9113 section 8.1.1) with a reset, but for what is here.
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Version};
 
 use super::error::Refusal;
@@ -52,11 +52,19 @@ fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
         Method::CONNECT if !is_extended_connect => return Err(Refusal::MethodNotAllowed),
         _ => {}
     }
-    match request.uri().path() {
-        "*" if *request.method() == Method::OPTIONS => Ok(()),
-        path if path.starts_with('/') => Ok(()),
+    match request.uri().path_and_query().map(PathAndQuery::as_str) {
+        Some("*") if *request.method() == Method::OPTIONS => Ok(()),
+        Some(path) if path.starts_with('/') && !is_empty(request) => Ok(()),
+        // An absolute target without a path asks for the root (RFC 9112 section 3.2.2).
+        _ if request.version() < Version::HTTP_2 && request.uri().scheme().is_some() => Ok(()),
         _ => Err(Refusal::BadRequest("the request target is not a path")),
     }
+}
+
+/// Whether the path shows as `/` and is none: what is left of a `:path` that began with a `#`.
+fn is_empty<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path_and_query();
+    path.is_some_and(|path| path.as_str() == "/" && *path != PathAndQuery::from_static("/"))
 }
 
 /// `protocol` of RFC 9110 section 7.8: a name, and a version behind a slash.
@@ -83,6 +91,12 @@ fn http2_fields<B>(request: &Request<B>) -> Result<(), Refusal> {
         .any(|b| b.is_ascii_lowercase())
     {
         return Err(Refusal::BadRequest("the method is not in capitals"));
+    }
+    // RFC 3986 section 3.3: the rest is written in percent signs.
+    if !request.uri().path().bytes().all(|b| b.is_ascii_graphic())
+        || !(request.uri().query().unwrap_or_default().bytes()).all(|b| b.is_ascii_graphic())
+    {
+        return Err(Refusal::BadRequest("the path holds what is not ASCII"));
     }
     let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
     match (lengths.next().map(HeaderValue::as_bytes), lengths.next()) {
@@ -125,6 +139,10 @@ fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
                 ));
             }
             Ok(Some(line.clone()))
+        }
+        // RFC 9112 section 3.2: an absolute target does not stand in for it.
+        (None, Some(_)) if request.version() == Version::HTTP_11 => {
+            Err(Refusal::BadRequest("no Host header"))
         }
         (None, Some(target)) if is_host(target.as_str().as_bytes()) => {
             let value = HeaderValue::from_str(target.as_str());
@@ -216,10 +234,21 @@ mod tests {
         assert!(request(&get("https://a/", &["a"])).is_ok());
         assert!(request(&get("https://a/", &["A"])).is_ok());
         assert!(request(&get("https://a/", &["b"])).is_err());
-        assert_eq!(request(&get("https://a/", &[])).unwrap().unwrap(), "a");
-        let mut old = get("/", &[]);
-        *old.version_mut() = Version::HTTP_10;
-        assert_eq!(request(&old).unwrap(), None);
+        assert!(request(&get("https://a/", &[])).is_err());
+        for (uri, version, host) in [
+            ("/", Version::HTTP_10, None),
+            ("https://a/", Version::HTTP_10, Some("a")),
+            ("https://a/", Version::HTTP_2, Some("a")),
+        ] {
+            let mut other = get(uri, &[]);
+            *other.version_mut() = version;
+            let found = request(&other).unwrap();
+            assert_eq!(
+                found,
+                host.map(HeaderValue::from_static),
+                "{version:?} {uri}"
+            );
+        }
     }
 
     #[test]
@@ -248,6 +277,17 @@ mod tests {
             request(&asked).is_ok()
         };
         assert!(with("GET", "x", &["a b", ""]));
+        for path in ["/\u{e4}", "/?\u{e4}", "#a", "?a"] {
+            // As h2 puts the parts together: each for itself.
+            let mut parts = http::uri::Parts::default();
+            parts.scheme = Some(http::uri::Scheme::HTTPS);
+            parts.authority = Some(Authority::from_static("a"));
+            parts.path_and_query = Some(path.parse().unwrap());
+            let mut asked = get("/", &[]);
+            *asked.uri_mut() = http::Uri::from_parts(parts).unwrap();
+            *asked.version_mut() = Version::HTTP_2;
+            assert!(request(&asked).is_err(), "{path}");
+        }
         assert!(with("POST", "content-length", &["10"]));
         for (method, name, values) in [
             ("get", "x", &["a"][..]),

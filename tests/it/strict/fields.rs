@@ -69,6 +69,9 @@ async fn a_request_that_names_not_exactly_one_host_is_refused() {
         let request = format!("GET /evil HTTP/1.1\r\n{host}X-A: b\r\n\r\n");
         guarded.refuses_with(400, &request).await;
     }
+    // An absolute target does not stand in for the header (RFC 9112 section 3.2).
+    let request = "GET http://a/evil HTTP/1.1\r\nX-A: b\r\n\r\n";
+    guarded.refuses_with(400, request).await;
     for host in ["b", "a:80", "a.", ""] {
         let request = format!("GET http://a/evil HTTP/1.1\r\nHost: {host}\r\n\r\n");
         guarded.refuses_with(400, &request).await;
