@@ -6,6 +6,7 @@
 use std::fmt;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pemfile::Item;
 
 /// Why a PEM text does not hold what was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub enum PemError {
     /// Not a byte in it.
     Empty,
     /// A section that begins and does not end, or is not base64.
-    Malformed(String),
+    Malformed(&'static str),
     /// Readable, but no certificate in it.
     NoCertificate,
     /// Readable, but no private key in it.
@@ -53,9 +54,12 @@ impl std::error::Error for PemError {}
 /// The certificates of a PEM text, in the order they stand.
 pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let text = body(text)?;
-    let found: Vec<_> = rustls_pemfile::certs(&mut &text[..])
-        .collect::<Result<_, _>>()
-        .map_err(|e| PemError::Malformed(e.to_string()))?;
+    let mut found = Vec::new();
+    for item in items(text) {
+        if let Item::X509Certificate(certificate) = item? {
+            found.push(certificate);
+        }
+    }
     if found.is_empty() {
         return Err(PemError::NoCertificate);
     }
@@ -75,11 +79,11 @@ pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemErro
         return Err(PemError::EncryptedKey);
     }
     let mut found = None;
-    for item in rustls_pemfile::read_all(&mut &text[..]) {
-        let key = match item.map_err(|e| PemError::Malformed(e.to_string()))? {
-            rustls_pemfile::Item::Pkcs1Key(key) => PrivateKeyDer::Pkcs1(key),
-            rustls_pemfile::Item::Pkcs8Key(key) => PrivateKeyDer::Pkcs8(key),
-            rustls_pemfile::Item::Sec1Key(key) => PrivateKeyDer::Sec1(key),
+    for item in items(text) {
+        let key = match item? {
+            Item::Pkcs1Key(key) => PrivateKeyDer::Pkcs1(key),
+            Item::Pkcs8Key(key) => PrivateKeyDer::Pkcs8(key),
+            Item::Sec1Key(key) => PrivateKeyDer::Sec1(key),
             _ => continue,
         };
         if found.replace(key).is_some() {
@@ -93,6 +97,35 @@ pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemErro
             PemError::NoKey
         }
     })
+}
+
+/// The sections of known kinds, up to the first that is none.
+fn items(mut text: &[u8]) -> impl Iterator<Item = Result<Item, PemError>> {
+    std::iter::from_fn(move || match rustls_pemfile::read_one_from_slice(text) {
+        Ok(Some((item, rest))) => {
+            text = rest;
+            Some(Ok(item))
+        }
+        Ok(None) => None,
+        Err(error) => {
+            text = &[];
+            Some(Err(PemError::Malformed(in_words(&error))))
+        }
+    })
+}
+
+/// Words of our own: those of the library repeat the line, and a key whose line breaks are lost is
+/// one line with its label.
+fn in_words(error: &rustls_pemfile::Error) -> &'static str {
+    match error {
+        rustls_pemfile::Error::MissingSectionEnd { .. } => {
+            "a section has no END line with the words of its BEGIN line"
+        }
+        rustls_pemfile::Error::IllegalSectionStart { .. } => {
+            "a BEGIN line does not end in five hyphens"
+        }
+        rustls_pemfile::Error::Base64Decode(_) => "a section is not base64",
+    }
 }
 
 /// The text without a byte order mark, refused when it is no text at all.
@@ -146,6 +179,23 @@ mod tests {
             private_key(twice.as_bytes()).err(),
             Some(PemError::SeveralKeys)
         );
+    }
+
+    #[test]
+    fn a_key_that_lost_its_line_breaks_is_not_repeated() {
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let secret = key.lines().nth(1).unwrap();
+        let no_base64 = key.replacen(secret, &secret.replacen('A', "*", 1), 1);
+        let half = &key[..key.len() - 30];
+        for text in [
+            key.replace('\n', ""),
+            key.replace('\n', " "),
+            no_base64,
+            half.to_owned(),
+        ] {
+            let error = private_key(text.as_bytes()).unwrap_err().to_string();
+            assert!(!error.contains(&secret[10..20]), "{error}");
+        }
     }
 
     proptest::proptest! {
