@@ -76,7 +76,7 @@ impl Head {
             if self.line == 0 && !self.is_past_status && first != b'H' {
                 return Err(Malformed::Start);
             }
-            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', bytes);
             let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
             bytes = rest;
             if !self.is_past_status {
