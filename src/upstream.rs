@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use body::Body;
 pub use error::{BoxError, Error};
+pub use head::is_token;
 pub use tunnel::{Tunnel, upgraded};
 
 use crate::config;

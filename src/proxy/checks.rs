@@ -11,6 +11,7 @@ use http::{Method, Request, Version};
 use super::error::Refusal;
 use super::framing::HeadFault;
 use super::headers::{ConnectionOptions, connection_options};
+use crate::upstream::is_token;
 
 /// Judges a parsed request head and returns the host it is for.
 ///
@@ -81,6 +82,9 @@ fn http2_fields<B>(request: &Request<B>) -> Result<(), Refusal> {
         let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         is_blank(bytes.first()) || is_blank(bytes.last())
     };
+    if !request.headers().keys().all(is_token) {
+        return Err(Refusal::BadRequest("a header name is no token"));
+    }
     if request.headers().values().any(is_padded) {
         return Err(Refusal::BadRequest("white space around a header value"));
     }
@@ -289,6 +293,13 @@ mod tests {
             assert!(request(&asked).is_err(), "{path}");
         }
         assert!(with("POST", "content-length", &["10"]));
+        let mut quoted = get("https://a/", &[]);
+        *quoted.version_mut() = Version::HTTP_2;
+        let name = header::HeaderName::from_lowercase(b"x\"y").unwrap();
+        quoted
+            .headers_mut()
+            .insert(name, HeaderValue::from_static("a"));
+        assert!(request(&quoted).is_err());
         for (method, name, values) in [
             ("get", "x", &["a"][..]),
             ("GET", "x", &["a", " b"]),

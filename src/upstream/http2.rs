@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use super::body::{Body, StreamGuard};
 use super::error::is_unprocessed;
+use super::head::is_token;
 use super::{Error, Prologue, RequestBody, Shared, spare};
 use crate::drain::Background;
 use crate::net::{ConnectError, Stream};
@@ -334,6 +335,10 @@ fn within_limits<B: RequestBody>(
 ) -> Result<Response<Body<B>>, Error> {
     if response.headers().len() > usize::from(shared.limits.headers) {
         return Err(Error::TooLarge);
+    }
+    // What h2 lets through and HTTP/1 has no word for.
+    if response.headers().keys().any(|name| !is_token(name)) {
+        return Err(Error::Garbage("a header name is no token".into()));
     }
     Ok(response)
 }

@@ -41,11 +41,12 @@ const NAMES: [&str; 26] = [
 /// Whole families of such fields.
 const PREFIXES: [&str; 2] = ["if-", "proxy-"];
 
-/// Removes from a trailer section what belongs in no trailer section.
+/// Removes from a trailer section what belongs in no trailer section, and names that are none: the
+/// `http` crate takes a quote for part of a token.
 pub(in crate::proxy) fn strip_trailers(trailers: &mut HeaderMap) {
     let misplaced: Vec<HeaderName> = trailers
         .keys()
-        .filter(|name| is_misplaced(name.as_str()))
+        .filter(|name| is_misplaced(name.as_str()) || name.as_str().contains('"'))
         .cloned()
         .collect();
     for name in misplaced {
