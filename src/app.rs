@@ -5,6 +5,7 @@
 //! The thread that waits is the control thread: reloads and the clock of the drain run there and
 //! never delay a request.
 
+mod sources;
 mod waiting;
 
 use std::fmt;
@@ -22,9 +23,9 @@ use crate::proxy::{Crowd, Handshakes, Policy, Worker};
 use crate::reload::{self, Certificates};
 use crate::runtime::{self, Seed, Workers};
 use crate::telemetry::certificates::CertificateMetrics;
-use crate::telemetry::log::{self, AccessWriter, LogGuard};
+use crate::telemetry::log::{self, LogControl, LogGuard};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::record::Telemetry;
+use crate::telemetry::record::{Outlets, Telemetry};
 use crate::tls::{self, Acceptor, Offer};
 use crate::upstream::{self, Upstream};
 use crate::{limits, signal};
@@ -89,6 +90,8 @@ pub struct Handle {
     requests: mpsc::UnboundedSender<signal::Request>,
     telemetry: Arc<[Arc<Telemetry>]>,
     certificates: Certificates,
+    log: LogControl,
+    leaving: watch::Receiver<Stage>,
 }
 
 /// How it ended.
@@ -107,7 +110,12 @@ pub enum Outcome {
 /// # Errors
 /// What stands in the way, with the mend.
 pub fn bind(config: Config) -> Result<Bound, BindError> {
-    let (access, log_guard) = log::init(&config.log);
+    let log::Logs {
+        access,
+        control: log_control,
+        guard: log_guard,
+    } = log::init(&config.log);
+    let outlets = Outlets::new(access);
     let (reloader, certificates) = waiting::open(&config)?;
     let listeners: Vec<TcpListener> = config
         .listen
@@ -122,12 +130,7 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     let count = config.workers.unwrap_or_else(limits::cpus);
     let plan = Plan::new(&config, count, &certificates)?;
     let telemetry: Arc<[_]> = (0..count.get())
-        .map(|_| {
-            Arc::new(Telemetry {
-                metrics: Metrics::default(),
-                access: AccessWriter::clone(&access),
-            })
-        })
+        .map(|_| Arc::new(Telemetry::new(outlets.clone())))
         .collect();
     let seeds = telemetry
         .iter()
@@ -143,7 +146,7 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     ));
     let stage = watch::Sender::new(Stage::Running);
     let workers = runtime::start(seeds, permits, &stage)?;
-    let leaving = stage.subscribe();
+    let (leaving, stage_seen) = (stage.subscribe(), stage.subscribe());
     runtime::on_own_thread("reload", move || reloader.run(leaving))?;
     let (requests, received) = mpsc::unbounded_channel();
     Ok(Bound {
@@ -160,6 +163,8 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
             requests,
             telemetry,
             certificates,
+            log: log_control,
+            leaving: stage_seen,
         },
         drain: config.drain,
         _log: log_guard,
@@ -312,10 +317,12 @@ impl Bound {
                 signal::Request::End => signal::end_at_once(),
             }
         }
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = drain(&mut self.workers, &self.stage, self.drain) => outcome,
             () = until_second(&mut signals) => signal::end_at_once(),
-        }
+        };
+        self.handle.tell_what_is_owed();
+        outcome
     }
 }
 

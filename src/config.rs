@@ -13,6 +13,8 @@ mod resolve;
 mod settings;
 pub mod value;
 
+pub use resolve::log_level;
+
 pub use problem::{ConfigErrors, Problem};
 pub use settings::{Settings, prefixed};
 
@@ -45,6 +47,19 @@ pub struct Config {
     pub log: Log,
     /// Worker threads; `None` means the CPU quota of the container, rounded up.
     pub workers: Option<NonZeroUsize>,
+    /// The application's own metrics, when they are to be passed on.
+    pub app_metrics: Option<AppMetrics>,
+}
+
+/// `--app-metrics`: a page on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppMetrics {
+    /// Where it is asked for, one address after the other.
+    pub addresses: Vec<SocketAddr>,
+    /// `Host` of the question.
+    pub authority: HeaderValue,
+    /// Path and query.
+    pub path: http::uri::PathAndQuery,
 }
 
 /// The TLS listeners and what is known about who may stand before them.
@@ -255,6 +270,18 @@ pub struct Headers {
     pub remove: Vec<HeaderName>,
     /// Peers whose forwarding headers are believed; the same list as [`Listen::trusted_proxies`].
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether a request without a trace gets one.
+    pub trace_start: TraceStart,
+}
+
+/// `--trace-start`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TraceStart {
+    /// It stays without.
+    #[default]
+    Never,
+    /// A trace begins here.
+    Here,
 }
 
 /// The two stages of the way out.
@@ -275,6 +302,17 @@ pub struct Log {
     pub format: LogFormat,
     /// Lowest level of diagnostics written.
     pub level: tracing::Level,
+    /// Whether a record holds the query.
+    pub query: LogQuery,
+}
+
+/// `--log-query`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogQuery {
+    /// Left out: queries hold tokens and names.
+    Left,
+    /// Kept in the record.
+    Kept,
 }
 
 /// `--access-log`.

@@ -228,7 +228,10 @@ impl Thread {
                     let stage = *announced.borrow_and_update();
                     worker.drain.advance(stage.min(Stage::Leaving));
                 },
-                _ = sweep.tick() => worker.upstream.sweep(),
+                _ = sweep.tick() => {
+                    worker.upstream.sweep();
+                    worker.telemetry.failures.sweep();
+                }
             }
         }
         drop(accepting);

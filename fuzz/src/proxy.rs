@@ -18,9 +18,7 @@ use std::time::Duration;
 use tls_sidecar::config::{Address, Config, Settings};
 use tls_sidecar::drain::Drain;
 use tls_sidecar::proxy::{self, Crowd, Handshakes, Policy, Worker};
-use tls_sidecar::telemetry::log::AccessWriter;
-use tls_sidecar::telemetry::metrics::Metrics;
-use tls_sidecar::telemetry::record::Telemetry;
+use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::tls::{Acceptor, Alpn};
 use tls_sidecar::upstream::{Limits, Upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -159,10 +157,7 @@ impl Harness {
     }
 
     fn worker(&self, alpn: Alpn) -> Arc<Worker> {
-        let telemetry = Arc::new(Telemetry {
-            metrics: Metrics::default(),
-            access: AccessWriter::off(),
-        });
+        let telemetry = Arc::new(Telemetry::new(Outlets::off()));
         let limits = Limits {
             header_size: self.policy.http.max_header_size,
             headers: self.policy.http.max_headers,

@@ -15,10 +15,10 @@ use tracing::Level;
 
 use super::problem::{ConfigErrors, Problem};
 use super::settings::Settings;
-use super::value::{address, duration, header, number, size, target, word};
+use super::value::{address, app_metrics, duration, header, number, size, target, word};
 use super::{
-    AccessLog, Config, Drain, Headers, Http, Listen, Log, LogFormat, ProxyProtocolIn,
-    ProxyProtocolOut, Upstream, defaults,
+    AccessLog, Config, Drain, Headers, Http, Listen, Log, LogFormat, LogQuery, ProxyProtocolIn,
+    ProxyProtocolOut, TraceStart, Upstream, defaults,
 };
 
 impl Config {
@@ -107,6 +107,7 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
     let tls = certificates::tls(s, r);
     let reload = certificates::reload(s, r);
     let mut upstream = upstream(s, r);
+    let app_metrics = r.or("app-metrics", &s.app_metrics, None, app_metrics::or_off);
     listen.max_connections = r.optional("max-connections", &s.max_connections, connections);
     upstream.max_connections = r.or(
         "max-upstream-connections",
@@ -116,7 +117,11 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
     );
     let http = http(s, r);
     timeouts(s, r, &mut listen, &mut upstream);
-    let headers = headers(s, r, listen.trusted_proxies.clone());
+    let mut headers = headers(s, r, listen.trusted_proxies.clone());
+    let (drain, log) = (drain(s, r), log(s, r));
+    if r.or("trace-start", &s.trace_start, false, word::switch) {
+        headers.trace_start = TraceStart::Here;
+    }
     Config {
         listen,
         tls,
@@ -124,9 +129,10 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
         upstream,
         http,
         headers,
-        drain: drain(s, r),
-        log: log(s, r),
+        drain,
+        log,
         workers,
+        app_metrics,
     }
 }
 
@@ -284,6 +290,7 @@ fn headers(s: &Settings, r: &mut Reader<'_>, trusted_proxies: Vec<IpNet>) -> Hea
         set: r.list("set-header", &s.set_header, '\n', header::field),
         remove: r.list("remove-header", &s.remove_header, ',', header::name),
         trusted_proxies,
+        trace_start: TraceStart::Never,
     }
 }
 
@@ -326,19 +333,27 @@ fn log(s: &Settings, r: &mut Reader<'_>) -> Log {
                 ("text", LogFormat::Text),
             ],
         ),
-        level: r.choice(
-            "log-level",
-            &s.log_level,
-            Level::INFO,
-            &[
-                ("error", Level::ERROR),
-                ("warn", Level::WARN),
-                ("info", Level::INFO),
-                ("debug", Level::DEBUG),
-                ("trace", Level::TRACE),
-            ],
-        ),
+        level: r.or("log-level", &s.log_level, Level::INFO, log_level),
+        query: match r.or("log-query", &s.log_query, false, word::switch) {
+            true => LogQuery::Kept,
+            false => LogQuery::Left,
+        },
     }
+}
+
+/// The level of diagnostics called `name`.
+///
+/// # Errors
+/// With the names there are.
+pub fn log_level(name: &str) -> Result<Level, word::WordError> {
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    word::one_of(name, &levels)
 }
 
 fn timeout(

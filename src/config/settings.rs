@@ -94,6 +94,10 @@ pub struct Settings {
     #[arg(long, value_name = "VERSION", help_heading = APPLICATION, env = "TLS_SIDECAR_PROXY_PROTOCOL_OUT", hide_env_values = true)]
     pub proxy_protocol_out: Option<String>,
 
+    /// The application's own metrics on loopback, http://127.0.0.1:PORT/PATH, served at /metrics/app of the admin port; or off [default: off]
+    #[arg(long, value_name = "URL", help_heading = APPLICATION, env = "TLS_SIDECAR_APP_METRICS", hide_env_values = true)]
+    pub app_metrics: Option<String>,
+
     /// Open connections from clients at most; beyond it the kernel queues [default: from the limit of open files]
     #[arg(long, value_name = "N", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_CONNECTIONS", hide_env_values = true)]
     pub max_connections: Option<String>,
@@ -197,6 +201,14 @@ pub struct Settings {
     /// Lowest level of diagnostics written: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL", help_heading = LOGS, env = "TLS_SIDECAR_LOG_LEVEL", hide_env_values = true)]
     pub log_level: Option<String>,
+
+    /// Query strings in access records, which may hold secrets: off or on [default: off]
+    #[arg(long, value_name = "SWITCH", help_heading = LOGS, env = "TLS_SIDECAR_LOG_QUERY", hide_env_values = true)]
+    pub log_query: Option<String>,
+
+    /// Begin a trace (W3C traceparent, sampled) for a request that has none: off or on [default: off]
+    #[arg(long, value_name = "SWITCH", help_heading = LOGS, env = "TLS_SIDECAR_TRACE_START", hide_env_values = true)]
+    pub trace_start: Option<String>,
 }
 
 impl Settings {
@@ -222,6 +234,7 @@ impl Settings {
                 .or(lower.certificate_poll_interval),
             upstream: self.upstream.or(lower.upstream),
             proxy_protocol_out: self.proxy_protocol_out.or(lower.proxy_protocol_out),
+            app_metrics: self.app_metrics.or(lower.app_metrics),
             max_connections: self.max_connections.or(lower.max_connections),
             max_upstream_connections: self
                 .max_upstream_connections
@@ -254,6 +267,8 @@ impl Settings {
             access_log: self.access_log.or(lower.access_log),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),
+            log_query: self.log_query.or(lower.log_query),
+            trace_start: self.trace_start.or(lower.trace_start),
         }
     }
 }

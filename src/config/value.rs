@@ -5,6 +5,7 @@
 //! name and the value. No parser panics on any text.
 
 pub mod address;
+pub mod app_metrics;
 pub mod duration;
 pub mod header;
 pub mod number;

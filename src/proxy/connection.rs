@@ -28,7 +28,7 @@ use super::framing::Limits;
 use super::headers::{Forwarding, Trust};
 use super::protocol;
 use super::serve::{self, Cut, Ended, Loop};
-use super::{Permit, Worker, http, tcp};
+use super::{Permit, Worker, http, relay, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
 use crate::drain::{Signal, Stage, Streams};
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
@@ -116,11 +116,7 @@ pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, 
         }
         Err(failure) => {
             metrics.count_handshake_failure(failure);
-            if failure.is_quiet() {
-                tracing::debug!(client.address = %peer, reason = failure.as_str(), "no handshake");
-            } else {
-                tracing::info!(client.address = %peer, reason = failure.as_str(), "handshake failed");
-            }
+            telemetry.failures.tell(failure, peer);
         }
     }
 }
@@ -333,6 +329,16 @@ impl Context {
         self.ungranted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the end of a session of raw bytes.
+    pub(super) fn count_raw_end(&self, ended: relay::Ended) {
+        let connections = &self.worker.telemetry.metrics.connections;
+        match ended {
+            relay::Ended::Closed => connections.closed.increment(),
+            relay::Ended::Broken => connections.failed.increment(),
+            relay::Ended::Idle => connections.timed_out.increment(),
+        }
     }
 
     fn count_end(&self, ended: &Ended) {

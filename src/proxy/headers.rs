@@ -5,12 +5,14 @@
 
 mod forwarded;
 mod hop_by_hop;
+mod trace;
 mod trailers;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use forwarded::{Forwarding, Trust, set_forwarded};
 pub(super) use hop_by_hop::{ConnectionOptions, connection_options, strip_hop_by_hop};
+pub(super) use trace::continue_trace;
 pub(super) use trailers::strip_trailers;
 
 use crate::config;

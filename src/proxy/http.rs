@@ -1,6 +1,6 @@
 //! One request, read top to bottom.
 //!
-//! record -> checks -> upgrade -> body -> headers to the application -> send -> relay, or headers
+//! record -> trace -> checks -> upgrade -> body -> headers to the application -> send -> relay, or headers
 //! to the client -> body that carries the record. An error at any step goes to
 //! [`error::respond`]. Dropping the future is how a client's cancellation arrives: everything
 //! below ends by `Drop`.
@@ -61,6 +61,10 @@ fn prepare(
     exchange: &mut Exchange,
 ) -> Result<Prepared, Refusal> {
     refused_head(context, &request, exchange)?;
+    let start = context.worker.policy.headers.trace_start;
+    if let Some(trace) = headers::continue_trace(request.headers_mut(), start) {
+        exchange.record.belongs_to(trace);
+    }
     checks::number_of_fields(&request, context.worker.policy.http.max_headers)?;
     let host = checks::request(&request)?;
     let switch = upgrade::take(&mut request).map(Box::new);

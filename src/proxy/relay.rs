@@ -32,8 +32,24 @@ pub(super) async fn upgraded(
     relay(context, TokioIo::new(client), application, record).await;
 }
 
+/// How a session of bytes ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// As both sides meant it.
+    Closed,
+    /// One side broke off, or the drain was out of time.
+    Broken,
+    /// Nothing moved for `--stream-idle-timeout`.
+    Idle,
+}
+
 /// Copies both ways until the end, and tells `record` what it came to.
-pub(super) async fn relay<A, B>(context: &Context, client: A, application: B, mut record: Record)
+pub(super) async fn relay<A, B>(
+    context: &Context,
+    client: A,
+    application: B,
+    mut record: Record,
+) -> Ended
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
@@ -50,6 +66,7 @@ where
     };
     let mut drain = context.worker.drain.signal();
     let idle = context.worker.policy.http.stream_idle_timeout;
+    let mut ended = Ended::Broken;
     let copied = tokio::select! {
         biased;
         copied = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut application, BUFFER, BUFFER) => Some(copied),
@@ -60,12 +77,16 @@ where
         }
         () = idle_for(idle, &received, &sent) => {
             record.flag("stream_idle_timeout");
+            ended = Ended::Idle;
             None
         }
     };
     record.body_bytes(usize::try_from(sent.load(Relaxed)).unwrap_or(usize::MAX));
     match copied {
-        Some(Ok(_)) => record.complete(),
+        Some(Ok(_)) => {
+            record.complete();
+            ended = Ended::Closed;
+        }
         Some(Err(error)) => {
             // Tunnels rarely end any other way; which side broke off is not known here.
             tracing::debug!(%error, "tunnel broke off");
@@ -77,6 +98,7 @@ where
             let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
         }
     }
+    ended
 }
 
 /// Returns when neither counter has moved for `limit`; never without a limit.

@@ -18,11 +18,13 @@ pub(super) async fn serve(context: &Arc<Context>, stream: Downstream) {
     match context.worker.upstream.open(http::prologue(context)).await {
         Ok(application) => {
             record.answered();
-            relay::relay(context, stream, application, record).await;
+            let ended = relay::relay(context, stream, application, record).await;
+            context.count_raw_end(ended);
         }
         Err(error) => {
             tracing::debug!(%error, "no application for a raw session");
             record.flag("upstream_not_reached");
+            context.count_raw_end(relay::Ended::Broken);
             let mut stream = stream;
             // Nothing to tell a client whose protocol is unknown, except goodbye.
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;

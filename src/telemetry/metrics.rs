@@ -278,6 +278,11 @@ impl Metrics {
             .map(|(label, counter)| (*label, counter.value()))
     }
 
+    fn request_count(&self, slot: usize, method: usize, protocol: usize) -> u64 {
+        let counters = self.requests[slot].get();
+        counters.map_or(0, |counters| counters[method][protocol].value())
+    }
+
     /// Answered requests, over all methods and protocols, with `code`.
     pub fn requests(&self, code: StatusCode) -> u64 {
         self.requests[slot(code)].get().map_or(0, |counters| {
@@ -293,6 +298,46 @@ impl Metrics {
             .flat_map(|counters| counters.iter().flatten())
             .map(Counter::value)
             .sum()
+    }
+}
+
+/// How often one kind of request was answered in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestCount {
+    /// The status code.
+    pub code: u16,
+    /// The method as a label value.
+    pub method: &'static str,
+    /// The client's protocol as a label value.
+    pub protocol: &'static str,
+    /// How often.
+    pub value: u64,
+}
+
+impl RequestCount {
+    /// Every kind that some worker has counted, added up over `workers`.
+    pub fn over<'a>(workers: impl Iterator<Item = &'a Metrics> + Clone) -> Vec<Self> {
+        let mut counts = Vec::new();
+        for (slot, code) in (100..).take(CODES).enumerate() {
+            if !workers.clone().any(|w| w.requests[slot].get().is_some()) {
+                continue;
+            }
+            for (method_at, method) in METHODS.into_iter().enumerate() {
+                for (protocol_at, protocol) in PROTOCOLS.into_iter().enumerate() {
+                    let of = |w: &Metrics| w.request_count(slot, method_at, protocol_at);
+                    let value = workers.clone().map(of).sum();
+                    if value > 0 {
+                        counts.push(Self {
+                            code,
+                            method,
+                            protocol,
+                            value,
+                        });
+                    }
+                }
+            }
+        }
+        counts
     }
 }
 
@@ -329,6 +374,28 @@ mod tests {
         metrics.count_request(code, &odd, Version::HTTP_11);
         assert_eq!((metrics.requests(code), metrics.requests_total()), (1, 1));
         assert_eq!(METHODS[method_index(&odd)], "other");
+    }
+
+    #[test]
+    fn requests_of_all_workers_are_added_up_by_code_method_and_protocol() {
+        let workers = [Metrics::default(), Metrics::default()];
+        for worker in &workers {
+            worker.count_request(StatusCode::OK, &Method::GET, Version::HTTP_2);
+        }
+        workers[1].count_request(StatusCode::NOT_FOUND, &Method::POST, Version::HTTP_11);
+        let count = |code, method, protocol, value| RequestCount {
+            code,
+            method,
+            protocol,
+            value,
+        };
+        assert_eq!(
+            RequestCount::over(workers.iter()),
+            [
+                count(200, "GET", "h2", 2),
+                count(404, "POST", "http/1.1", 1)
+            ]
+        );
     }
 
     #[test]

@@ -2,22 +2,24 @@
 //!
 //! Opened when the head has arrived, carried by the answer's body, and told exactly once, by its
 //! `Drop`, on every way out: answered, cut short, cancelled, panicked. Field names are
-//! OpenTelemetry's. Invariant: no query string, no header value, nothing secret is in it.
+//! OpenTelemetry's. Invariant: no header value is in it, and no query string unless asked for.
 
-use std::fmt::Write as _;
+mod line;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
-use serde::Serialize;
-use tracing_subscriber::fmt::{format::Writer, time::FormatTime, time::SystemTime};
+use http::{Method, StatusCode, Uri, Version};
 
-use super::log::{AccessWriter, Format};
+use super::failures::FailureLog;
+use super::log::AccessWriter;
 use super::metrics::Metrics;
-use crate::config::AccessLog;
+use super::trace::TraceContext;
+use crate::config::{AccessLog, LogQuery};
 use crate::tls::Session;
+use line::{Line, timestamp};
 
 /// What one worker's records are told to.
 #[derive(Debug)]
@@ -26,6 +28,43 @@ pub struct Telemetry {
     pub metrics: Metrics,
     /// Where access records go.
     pub access: AccessWriter,
+    /// Where failed handshakes are told.
+    pub failures: Arc<FailureLog>,
+}
+
+/// What the workers tell in common.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// Where access records go.
+    pub access: AccessWriter,
+    /// Where failed handshakes are told.
+    pub failures: Arc<FailureLog>,
+}
+
+impl Outlets {
+    /// Keeps no access record.
+    pub fn off() -> Self {
+        Self::new(AccessWriter::off())
+    }
+
+    /// Keeps access records in `access`.
+    pub fn new(access: AccessWriter) -> Self {
+        Self {
+            access,
+            failures: Arc::default(),
+        }
+    }
+}
+
+impl Telemetry {
+    /// One worker's, that tells what it has in common with others to `outlets`.
+    pub fn new(outlets: Outlets) -> Self {
+        Self {
+            metrics: Metrics::default(),
+            access: outlets.access,
+            failures: outlets.failures,
+        }
+    }
 }
 
 /// What is known of a connection and is the same for each of its requests.
@@ -64,7 +103,7 @@ pub struct Record {
     method: Option<Method>,
     version: Version,
     target: Option<Uri>,
-    trace_id: Option<Box<str>>,
+    trace: Option<TraceContext>,
     start: Instant,
     sent: Option<Instant>,
     answered: Option<Instant>,
@@ -79,24 +118,26 @@ impl Record {
     /// Opens the record of a request whose head has just arrived.
     pub fn open<B>(facts: &Arc<ConnectionFacts>, request: &http::Request<B>) -> Self {
         let access = facts.telemetry.access.policy();
-        let (target, trace_id) = match access {
-            AccessLog::Off => (None, None),
-            AccessLog::Errors | AccessLog::All => {
-                (Some(request.uri().clone()), trace_id(request.headers()))
-            }
+        let target = match access {
+            AccessLog::Off => None,
+            AccessLog::Errors | AccessLog::All => Some(request.uri().clone()),
         };
         facts.telemetry.metrics.requests_in_flight.increment();
         let mut record = Self::blank(facts);
         record.method = Some(request.method().clone());
         record.version = request.version();
         record.target = target;
-        record.trace_id = trace_id;
         record
     }
 
     /// The target is not known: the head was refused as it stood.
     pub fn forget_target(&mut self) {
         self.target = None;
+    }
+
+    /// The request belongs to this trace.
+    pub fn belongs_to(&mut self, trace: TraceContext) {
+        self.trace = Some(trace);
     }
 
     /// Opens the record of a session of raw bytes.
@@ -110,7 +151,7 @@ impl Record {
             method: None,
             version: Version::HTTP_11,
             target: None,
-            trace_id: None,
+            trace: None,
             start: Instant::now(),
             sent: None,
             answered: None,
@@ -229,18 +270,21 @@ impl Record {
         bytes_in: u64,
     ) {
         let session = &self.facts.session;
-        let mut timestamp = String::with_capacity(32);
-        // Formatting the time into a string cannot fail.
-        let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+        let access = &self.facts.telemetry.access;
+        let target = self.target.as_ref();
         let line = Line {
-            timestamp: &timestamp,
+            timestamp: &timestamp(),
             message: if self.method.is_some() {
                 "request"
             } else {
                 "session"
             },
             method: self.method.as_ref().map(Method::as_str),
-            path: self.target.as_ref().map(Uri::path),
+            path: target.map(Uri::path),
+            query: match access.query() {
+                LogQuery::Left => None,
+                LogQuery::Kept => target.and_then(Uri::query),
+            },
             status: self.method.as_ref().map(|_| status.as_u16()),
             client: self.facts.client.to_string(),
             server: self.facts.server.to_string(),
@@ -257,10 +301,9 @@ impl Record {
             upstream_ms: upstream.map(millis),
             bytes_in,
             bytes_out: self.bytes_out,
-            trace_id: self.trace_id.as_deref(),
+            trace_id: self.trace.map(|trace| format!("{:032x}", trace.trace_id)),
             flag: self.flag,
         };
-        let access = &self.facts.telemetry.access;
         access.write(&line.render(access.format()));
     }
 }
@@ -276,90 +319,6 @@ fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-/// The trace id of W3C trace context: 32 hex digits after the version.
-fn trace_id(headers: &HeaderMap) -> Option<Box<str>> {
-    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
-    let id = parts.nth(1)?;
-    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.into())
-}
-
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    timestamp: &'a str,
-    message: &'a str,
-    #[serde(
-        rename = "http.request.method",
-        skip_serializing_if = "Option::is_none"
-    )]
-    method: Option<&'a str>,
-    #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
-    #[serde(
-        rename = "http.response.status_code",
-        skip_serializing_if = "Option::is_none"
-    )]
-    status: Option<u16>,
-    #[serde(rename = "client.address")]
-    client: String,
-    #[serde(rename = "server.address")]
-    server: String,
-    #[serde(rename = "network.protocol.version")]
-    protocol: &'a str,
-    #[serde(rename = "tls.protocol.version")]
-    tls_version: &'a str,
-    #[serde(rename = "tls.cipher")]
-    cipher: &'a str,
-    #[serde(rename = "tls.server_name", skip_serializing_if = "Option::is_none")]
-    server_name: Option<&'a str>,
-    #[serde(rename = "tls.resumed")]
-    resumed: bool,
-    duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_ms: Option<f64>,
-    bytes_in: u64,
-    bytes_out: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flag: Option<&'a str>,
-}
-
-impl Line<'_> {
-    fn render(&self, format: Format) -> Vec<u8> {
-        let mut line = match format {
-            Format::Json => serde_json::to_vec(self).unwrap_or_default(),
-            Format::Text => self.text().into_bytes(),
-        };
-        line.push(b'\n');
-        line
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::with_capacity(160);
-        let _ = write!(text, "{} {} ", self.timestamp, self.client);
-        let _ = match (self.method, self.path, self.status) {
-            (Some(method), path, Some(status)) => {
-                write!(
-                    text,
-                    "\"{method} {} HTTP/{}\" {status}",
-                    path.unwrap_or("-"),
-                    self.protocol
-                )
-            }
-            _ => write!(text, "session"),
-        };
-        let _ = write!(
-            text,
-            " {}ms in={} out={}",
-            self.duration_ms, self.bytes_in, self.bytes_out
-        );
-        if let Some(flag) = self.flag {
-            let _ = write!(text, " flag={flag}");
-        }
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,10 +326,7 @@ mod tests {
 
     fn facts() -> Arc<ConnectionFacts> {
         Arc::new(ConnectionFacts {
-            telemetry: Arc::new(Telemetry {
-                metrics: Metrics::default(),
-                access: AccessWriter::off(),
-            }),
+            telemetry: Arc::new(Telemetry::new(Outlets::off())),
             client: ([192, 0, 2, 1], 1000).into(),
             server: ([192, 0, 2, 2], 443).into(),
             session: Session {
@@ -398,18 +354,5 @@ mod tests {
         assert_eq!(metrics.requests_total(), 2);
         assert_eq!(metrics.requests(StatusCode::from_u16(499).unwrap()), 1);
         assert_eq!(metrics.requests_in_flight.value(), 0);
-    }
-
-    #[test]
-    fn only_a_well_formed_trace_id_is_repeated() {
-        let mut headers = HeaderMap::new();
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        headers.insert("traceparent", good.parse().unwrap());
-        assert_eq!(
-            trace_id(&headers).as_deref(),
-            Some("0af7651916cd43dd8448eb211c80319c")
-        );
-        headers.insert("traceparent", "00-<script>-1".parse().unwrap());
-        assert_eq!(trace_id(&headers), None);
     }
 }

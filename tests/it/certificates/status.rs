@@ -1,43 +1,14 @@
 //! What is known and counted of certificates, read where the process itself reads it.
 
-use tls_sidecar::app::{self, Bound, Handle, Signals};
-use tls_sidecar::config::{Config, Settings};
+use tls_sidecar::config::Settings;
 use tls_sidecar::reload::{Age, Health, Unready};
 use tls_sidecar::telemetry::certificates::ReloadResult;
 use tls_sidecar::tls::Reason;
 
 use crate::support::certs::{Ca, Leaf};
+use crate::support::inside::Inside;
 use crate::support::secret_dir::SecretDir;
 use crate::support::wait::{PATIENCE, eventually};
-
-/// A proxy in this process, until it is dropped.
-struct Inside {
-    handle: Handle,
-    _control: std::thread::JoinHandle<()>,
-}
-
-impl Inside {
-    fn start(secret: &SecretDir, more: Settings) -> Self {
-        let settings = Settings {
-            listen: vec!["127.0.0.1:0".to_owned()],
-            cert_dir: vec![secret.as_str().to_owned()],
-            drain_delay: Some("0s".to_owned()),
-            log_level: Some("error".to_owned()),
-            ..more
-        };
-        let bound: Bound = app::bind(Config::resolve(settings).unwrap()).unwrap();
-        Self {
-            handle: bound.handle(),
-            _control: std::thread::spawn(move || drop(bound.wait(Signals::Ignored))),
-        }
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.handle.drain();
-    }
-}
 
 #[test]
 fn the_status_names_what_is_in_service_and_what_is_wrong_with_the_files() {

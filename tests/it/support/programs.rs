@@ -20,6 +20,11 @@ pub(crate) fn h2load(arguments: &[&str]) -> Option<Output> {
     run("h2load", arguments, b"")
 }
 
+/// `promtool` with these arguments and standard input; `None`, and a line that says so, where it is missing.
+pub(crate) fn promtool(arguments: &[&str], stdin: &[u8]) -> Option<Output> {
+    run("promtool", arguments, stdin)
+}
+
 /// Runs `program` to its end with `stdin`, which is closed after it.
 fn run(program: &str, arguments: &[impl AsRef<OsStr>], stdin: &[u8]) -> Option<Output> {
     let mut command = Command::new(program);
