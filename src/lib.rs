@@ -8,6 +8,7 @@
 // What the fuzz targets replace (TLS by clear text, a TCP socket by a socket pair) is not used.
 #![cfg_attr(fuzzing, allow(dead_code, unreachable_pub, unused_imports))]
 
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -26,6 +26,7 @@ mod leaving;
 mod life;
 mod limits;
 mod logs;
+mod metrics;
 mod outages;
 mod pool;
 mod streaming;
