@@ -27,7 +27,7 @@ use crate::telemetry::log::{self, LogControl, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{Outlets, Telemetry};
 use crate::tls::{self, Acceptor, Offer};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Outage, Upstream};
 use crate::{limits, signal};
 
 /// Why the proxy did not start.
@@ -177,6 +177,7 @@ struct Plan {
     crowd: Arc<Crowd>,
     policy: Arc<Policy>,
     upstream: config::Upstream,
+    outage: Arc<Outage>,
     workers: NonZeroUsize,
 }
 
@@ -201,11 +202,13 @@ impl Plan {
             proxy_protocol_out: config.upstream.proxy_protocol,
         };
         let upstream = config.upstream.clone();
+        let outage = Arc::new(Outage::new(upstream.connect_timeout));
         Ok(Self {
             acceptor,
             crowd: Arc::new(Crowd::of(workers.get())),
             policy: Arc::new(policy),
             upstream,
+            outage,
             workers,
         })
     }
@@ -213,6 +216,7 @@ impl Plan {
     fn seed(&self, listeners: &[TcpListener], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {
         let (acceptor, policy) = (self.acceptor.clone(), Arc::clone(&self.policy));
         let (section, workers) = (self.upstream.clone(), self.workers.get());
+        let outage = Arc::clone(&self.outage);
         let (telemetry, crowd) = (Arc::clone(telemetry), Arc::clone(&self.crowd));
         let worker = move || {
             let limits = upstream::Limits {
@@ -223,7 +227,13 @@ impl Plan {
             Worker {
                 acceptor,
                 handshakes: Handshakes::new(crowd),
-                upstream: Upstream::new(&section, limits, workers, Arc::clone(&telemetry)),
+                upstream: Upstream::new(
+                    &section,
+                    limits,
+                    workers,
+                    Arc::clone(&telemetry),
+                    outage,
+                ),
                 drain: Drain::default(),
                 telemetry,
                 policy,

@@ -1,6 +1,6 @@
 //! The application's side: `send(request) -> response`. Knows nothing of the client's side.
 //!
-//! One [`Upstream`] per worker, nothing shared between workers. HTTP/1.1 connections are pooled
+//! One [`Upstream`] per worker, nothing shared between workers but the [`Outage`]. HTTP/1.1 connections are pooled
 //! last in, first out and driven by the request that uses them, inside its own task; HTTP/2
 //! connections are shared and have a task of their own. The retry rule is here and nowhere else:
 //! once, when the request provably never arrived or is idempotent and had no body to lose.
@@ -23,16 +23,21 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 pub use body::Body;
 pub use error::{BoxError, Error};
 pub use head::is_token;
+pub use outage::Outage;
 pub use tunnel::{Tunnel, upgraded};
 
 use crate::config;
-use crate::net::{Connector, Stream};
+use crate::net::{ConnectError, Connector, Stream};
 use crate::telemetry::record::Telemetry;
-use outage::Outage;
+use outage::Judgement;
+
+/// Between two attempts when no local port or descriptor is left.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(25);
 
 /// What a request to the application may have as its body; the default is an empty one.
 pub trait RequestBody:
@@ -61,7 +66,7 @@ pub struct Upstream<B: RequestBody> {
 #[derive(Debug)]
 struct Shared<B: RequestBody> {
     connector: Connector,
-    outage: Outage,
+    outage: Arc<Outage>,
     pool: pool::Pool<Box<http1::Connection<B>>>,
     permits: Arc<Semaphore>,
     limits: Limits,
@@ -83,12 +88,13 @@ pub struct Limits {
 }
 
 impl<B: RequestBody> Upstream<B> {
-    /// The way to `section`'s application for one of `workers` workers.
+    /// The way to `section`'s application for one of `workers` workers, which share `outage`.
     pub fn new(
         section: &config::Upstream,
         limits: Limits,
         workers: usize,
         telemetry: Arc<Telemetry>,
+        outage: Arc<Outage>,
     ) -> Self {
         let share = section.max_connections.get().div_ceil(workers.max(1));
         let connector = Connector::new(
@@ -98,7 +104,7 @@ impl<B: RequestBody> Upstream<B> {
         );
         let shared = Arc::new(Shared {
             connector,
-            outage: Outage::new(section.connect_timeout),
+            outage,
             pool: pool::Pool::default(),
             permits: Arc::new(Semaphore::new(share)),
             limits,
@@ -158,26 +164,42 @@ impl<B: RequestBody> Upstream<B> {
 impl<B: RequestBody> Shared<B> {
     /// Opens a connection; while an outage is new, waits for the application to come back.
     async fn connect(&self, prologue: Prologue) -> Result<Stream, Error> {
-        let metrics = &self.telemetry.metrics.upstream;
+        let asked = Instant::now();
+        let mut deadline = None;
         loop {
-            match self.connector.connect().await {
-                Ok(mut stream) => {
-                    self.outage.over();
-                    metrics.opened.increment();
-                    if let Some(prologue) = prologue {
-                        stream.write_all(&prologue).await.map_err(Error::Io)?;
-                    }
-                    return Ok(stream);
-                }
-                Err(error) => {
-                    metrics.failed.increment();
-                    match self.outage.pause() {
-                        Some(pause) => tokio::time::sleep(pause).await,
-                        None => return Err(Error::Connect(error)),
-                    }
-                }
+            let over = self.outage.over(&mut deadline, &self.connector);
+            over.await.map_err(Error::Connect)?;
+            // Whoever was held takes turns with all others that were.
+            let _turn = match deadline {
+                Some(_) => self.outage.turn().await,
+                None => None,
+            };
+            let begun = Instant::now();
+            let error = match self.connector.connect().await {
+                Ok(stream) => return self.opened(stream, prologue).await,
+                Err(error) => error,
+            };
+            self.telemetry.metrics.upstream.failed.increment();
+            let has_time = asked.elapsed() < self.connect_timeout;
+            match error {
+                // A shortage of our own: no outage, and nothing that a probe could find out.
+                ConnectError::Exhausted(_) if has_time => tokio::time::sleep(SHORTAGE_PAUSE).await,
+                ConnectError::Exhausted(_) => return Err(Error::Connect(error)),
+                error => match self.outage.failed(begun, error) {
+                    Judgement::Outdated(error) if !has_time => return Err(Error::Connect(error)),
+                    Judgement::Outdated(_) | Judgement::Away => {}
+                },
             }
         }
+    }
+
+    async fn opened(&self, mut stream: Stream, prologue: Prologue) -> Result<Stream, Error> {
+        self.outage.reached();
+        self.telemetry.metrics.upstream.opened.increment();
+        if let Some(prologue) = prologue {
+            stream.write_all(&prologue).await.map_err(Error::Io)?;
+        }
+        Ok(stream)
     }
 
     /// Leave to have one more request at the application.

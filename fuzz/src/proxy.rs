@@ -20,7 +20,7 @@ use tls_sidecar::drain::Drain;
 use tls_sidecar::proxy::{self, Crowd, Handshakes, Policy, Worker};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::tls::{Acceptor, Alpn};
-use tls_sidecar::upstream::{Limits, Upstream};
+use tls_sidecar::upstream::{Limits, Outage, Upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
@@ -163,10 +163,12 @@ impl Harness {
             headers: self.policy.http.max_headers,
             keepalive: self.config.upstream.keepalive_interval,
         };
+        let upstream = &self.config.upstream;
+        let outage = Arc::new(Outage::new(upstream.connect_timeout));
         Arc::new(Worker {
             acceptor: Acceptor::settled_on(alpn),
             handshakes: Handshakes::new(Arc::new(Crowd::of(1))),
-            upstream: Upstream::new(&self.config.upstream, limits, 1, Arc::clone(&telemetry)),
+            upstream: Upstream::new(upstream, limits, 1, Arc::clone(&telemetry), outage),
             drain: Drain::default(),
             telemetry,
             policy: Arc::clone(&self.policy),

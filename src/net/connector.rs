@@ -40,6 +40,22 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
+impl ConnectError {
+    /// The same once more, for another request that meets it.
+    pub fn again(&self) -> Self {
+        let same = |error: &io::Error| match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        match self {
+            Self::Refused(error) => Self::Refused(same(error)),
+            Self::Timeout => Self::Timeout,
+            Self::Exhausted(error) => Self::Exhausted(same(error)),
+            Self::Failed(error) => Self::Failed(same(error)),
+        }
+    }
+}
+
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         let is_shortage = matches!(

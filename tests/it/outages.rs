@@ -1,5 +1,7 @@
 //! An application that refuses, resets, babbles or falls silent: what the client is told.
 
+mod holding;
+
 use std::net::TcpListener;
 
 use crate::support::application::{Conn, Raw};
@@ -339,10 +341,18 @@ async fn the_first_good_request_after_failures_succeeds() {
         assert_eq!(wire.response().await.unwrap().status, expected);
     };
     ask(503).await;
+    // The probe, and not a request, finds that it is back.
+    let back = || {
+        let is_back = |line: &serde_json::Value| line["message"] == "application reached again";
+        served
+            .sidecar
+            .wait_for_log("the end of the outage", is_back)
+    };
     let resetting = Raw::tcp_at(address, |mut conn| async move {
         let _ = conn.read_head().await;
         conn.reset();
     });
+    back();
     ask(502).await;
     drop(resetting);
     let _good = Raw::tcp_at(address, |mut conn| async move {

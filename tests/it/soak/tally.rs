@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use crate::support::requests::resident_memory;
 use crate::support::wait::{PATIENCE, eventually};
 
-/// After the application is back, what was under way is still failing.
-const AFTERMATH: Duration = Duration::from_millis(250);
+/// After the application is back, what was under way is still failing, and the probe that finds it
+/// back comes four times a second.
+const AFTERMATH: Duration = Duration::from_millis(600);
 /// Enough to read; the rest is counted.
 const SHOWN: usize = 20;
 
