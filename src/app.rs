@@ -5,16 +5,17 @@
 //! The thread that waits is the control thread: reloads and the clock of the drain run there and
 //! never delay a request.
 
+mod listening;
 mod sources;
 mod waiting;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, Config, Protocol};
 use crate::drain::{Drain, Stage};
@@ -29,6 +30,7 @@ use crate::telemetry::record::{Outlets, Telemetry};
 use crate::tls::{self, Acceptor, Offer};
 use crate::upstream::{self, Outage, Upstream};
 use crate::{limits, signal};
+use listening::Door;
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ impl From<io::Error> for BindError {
 pub struct Bound {
     /// The addresses that are listened on, as the system gave them.
     pub addresses: Vec<SocketAddr>,
+    /// The addresses on which clients in clear are sent to https.
+    pub redirects: Vec<SocketAddr>,
     summary: Summary,
     workers: Workers,
     stage: watch::Sender<Stage>,
@@ -117,16 +121,8 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     } = log::init(&config.log);
     let outlets = Outlets::new(access);
     let (reloader, certificates) = waiting::open(&config)?;
-    let listeners: Vec<TcpListener> = config
-        .listen
-        .addresses
-        .iter()
-        .map(|address| net::bind(*address).map_err(BindError::Listen))
-        .collect::<Result<_, _>>()?;
-    let addresses = listeners
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<io::Result<Vec<_>>>()?;
+    let listeners = listening::bind(&config.listen)?;
+    let (addresses, redirects) = listening::addresses(&listeners)?;
     let count = config.workers.unwrap_or_else(limits::cpus);
     let plan = Plan::new(&config, count, &certificates)?;
     let telemetry: Arc<[_]> = (0..count.get())
@@ -137,13 +133,7 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
         .map(|telemetry| plan.seed(&listeners, telemetry))
         .collect::<io::Result<Vec<_>>>()?;
     drop(listeners);
-    let connections = config
-        .listen
-        .max_connections
-        .unwrap_or_else(limits::connections);
-    let permits = Arc::new(Semaphore::new(
-        connections.get().min(Semaphore::MAX_PERMITS),
-    ));
+    let (connections, permits) = listening::permits(&config.listen);
     let stage = watch::Sender::new(Stage::Running);
     let workers = runtime::start(seeds, permits, &stage)?;
     let (leaving, stage_seen) = (stage.subscribe(), stage.subscribe());
@@ -151,6 +141,7 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     let (requests, received) = mpsc::unbounded_channel();
     Ok(Bound {
         addresses,
+        redirects,
         summary: Summary {
             upstream: config.upstream.target,
             workers: count,
@@ -213,7 +204,7 @@ impl Plan {
         })
     }
 
-    fn seed(&self, listeners: &[TcpListener], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {
+    fn seed(&self, listeners: &[Door], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {
         let (acceptor, policy) = (self.acceptor.clone(), Arc::clone(&self.policy));
         let (section, workers) = (self.upstream.clone(), self.workers.get());
         let outage = Arc::clone(&self.outage);
@@ -227,13 +218,7 @@ impl Plan {
             Worker {
                 acceptor,
                 handshakes: Handshakes::new(crowd),
-                upstream: Upstream::new(
-                    &section,
-                    limits,
-                    workers,
-                    Arc::clone(&telemetry),
-                    outage,
-                ),
+                upstream: Upstream::new(&section, limits, workers, Arc::clone(&telemetry), outage),
                 drain: Drain::default(),
                 telemetry,
                 policy,
@@ -241,7 +226,7 @@ impl Plan {
         };
         let listeners = listeners
             .iter()
-            .map(TcpListener::try_clone)
+            .map(|(entrance, socket)| Ok((*entrance, socket.try_clone()?)))
             .collect::<io::Result<_>>()?;
         Ok(Seed {
             listeners,
@@ -311,6 +296,9 @@ impl Bound {
         } = &self.summary;
         for address in &self.addresses {
             tracing::info!(%address, %upstream, workers, connections, "listening");
+        }
+        for address in &self.redirects {
+            tracing::info!(%address, "sending clients in clear to https");
         }
         loop {
             let request = tokio::select! {

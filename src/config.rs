@@ -77,6 +77,30 @@ pub struct Listen {
     pub handshake_timeout: Duration,
     /// TCP keep-alive and HTTP/2 PING interval, downstream and upstream.
     pub keepalive_interval: Duration,
+    /// Whether another process may listen on the same addresses.
+    pub sharing: PortSharing,
+    /// The listeners in clear that send clients here.
+    pub redirect: Redirect,
+}
+
+/// `--reuse-port`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortSharing {
+    /// A second process on the port is an error.
+    Exclusive,
+    /// The kernel spreads connections over all processes that say so (SO_REUSEPORT).
+    Shared,
+}
+
+/// Listeners in clear that answer 308 to `https://`.
+#[derive(Debug, Clone)]
+pub struct Redirect {
+    /// Addresses to bind; none is off.
+    pub addresses: Vec<SocketAddr>,
+    /// The port that clients find the TLS listener on; 443 is not written.
+    pub port: u16,
+    /// Paths that are passed to the application in clear, with everything below them.
+    pub except: Vec<String>,
 }
 
 /// `--proxy-protocol-in`.

@@ -12,7 +12,7 @@ mod stream;
 
 pub use connector::{ConnectError, Connector};
 pub use linger::{linger, linger_upload};
-pub use listener::{AcceptBackoff, BindError, Listener, bind};
+pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind};
 pub use proxy_header::{
     ProxyHeaderError, encode as encode_proxy_header, read as read_proxy_header,
 };

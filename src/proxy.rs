@@ -20,6 +20,7 @@ mod headers;
 mod http;
 mod protocol;
 mod recycle;
+mod redirect;
 mod relay;
 mod serve;
 mod tcp;
@@ -33,6 +34,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub use body::RequestBody;
 pub use connection::accepted;
 pub use handshakes::{Crowd, Handshakes};
+pub use redirect::accepted_in_clear;
 
 use crate::config;
 use crate::drain::Drain;
@@ -61,7 +63,7 @@ pub struct Worker {
 /// The sections of the configuration that connections and requests read.
 #[derive(Debug)]
 pub struct Policy {
-    /// Who stands before us.
+    /// Who stands before us, and what is answered in clear.
     pub listen: config::Listen,
     /// Limits and timeouts.
     pub http: config::Http,

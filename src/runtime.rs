@@ -54,9 +54,36 @@ pub fn on_own_thread<F: Future<Output = ()>>(
 /// What one worker is started with.
 pub struct Seed {
     /// Its listener ends.
-    pub listeners: Vec<StdListener>,
+    pub listeners: Vec<(Entrance, StdListener)>,
     /// What its connections need; made on the worker's own thread.
     pub worker: Box<dyn FnOnce() -> Worker + Send>,
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// TLS.
+    Tls,
+    /// HTTP in clear, which is sent to TLS.
+    Clear,
+}
+
+/// Connections that may be open; those in clear never take the place of one with TLS.
+#[derive(Debug, Clone)]
+pub struct Permits {
+    /// With TLS.
+    pub tls: Arc<Semaphore>,
+    /// In clear.
+    pub clear: Arc<Semaphore>,
+}
+
+impl Permits {
+    fn of(&self, entrance: Entrance) -> &Arc<Semaphore> {
+        match entrance {
+            Entrance::Tls => &self.tls,
+            Entrance::Clear => &self.clear,
+        }
+    }
 }
 
 /// How a worker ended.
@@ -97,7 +124,7 @@ impl Workers {
 /// When the system gives no thread.
 pub fn start(
     seeds: Vec<Seed>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     stage: &watch::Sender<Stage>,
 ) -> io::Result<Workers> {
     let (report, ended) = mpsc::unbounded_channel();
@@ -113,7 +140,7 @@ pub fn start(
             index,
             inbox,
             balancer: Arc::clone(&balancer),
-            permits: Arc::clone(&permits),
+            permits: permits.clone(),
             stage: stage.subscribe(),
             report: report.clone(),
         };
@@ -127,6 +154,12 @@ pub fn start(
 /// A connection on its way to the worker that will serve it.
 struct Accepted {
     socket: std::net::TcpStream,
+    arrival: Arrival,
+}
+
+/// What comes with an accepted socket.
+struct Arrival {
+    entrance: Entrance,
     peer: SocketAddr,
     permit: Permit,
     load: Load,
@@ -173,7 +206,7 @@ struct Thread {
     index: usize,
     inbox: mpsc::UnboundedReceiver<Accepted>,
     balancer: Arc<Balancer>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     stage: watch::Receiver<Stage>,
     report: mpsc::UnboundedSender<Ended>,
 }
@@ -203,12 +236,13 @@ impl Thread {
         let accepting: Vec<_> = seed
             .listeners
             .into_iter()
-            .map(|socket| {
+            .map(|(entrance, socket)| {
                 let acceptor = AcceptLoop {
                     own: self.index,
+                    entrance,
                     worker: Arc::clone(&worker),
                     balancer: Arc::clone(&self.balancer),
-                    permits: Arc::clone(&self.permits),
+                    permits: Arc::clone(self.permits.of(entrance)),
                     stage: self.stage.clone(),
                 };
                 tokio::spawn(acceptor.run(socket))
@@ -258,24 +292,29 @@ async fn finish(worker: &Worker, stage: &mut watch::Receiver<Stage>) -> Ended {
 }
 
 fn adopt(worker: &Arc<Worker>, accepted: Accepted) {
-    let Accepted {
-        socket,
-        peer,
-        permit,
-        load,
-    } = accepted;
-    match TcpStream::from_std(socket) {
-        Ok(socket) => serve(worker, socket, peer, permit, load),
+    match TcpStream::from_std(accepted.socket) {
+        Ok(socket) => serve(worker, socket, accepted.arrival),
         Err(error) => tracing::warn!(%error, "connection not taken over"),
     }
 }
 
-fn serve(worker: &Arc<Worker>, socket: TcpStream, peer: SocketAddr, permit: Permit, load: Load) {
+fn serve(worker: &Arc<Worker>, socket: TcpStream, arrival: Arrival) {
+    let Arrival {
+        entrance,
+        peer,
+        permit,
+        load,
+    } = arrival;
     let telemetry = Arc::clone(&worker.telemetry);
-    let connection = proxy::accepted(Arc::clone(worker), socket, peer, permit);
+    let shared = Arc::clone(worker);
     let counted = async move {
         let _load = load;
-        connection.await;
+        match entrance {
+            Entrance::Tls => proxy::accepted(shared, socket, peer, permit).await,
+            Entrance::Clear => {
+                Box::pin(proxy::accepted_in_clear(shared, socket, peer, permit)).await;
+            }
+        }
     };
     worker.drain.spawn(counted, move || {
         telemetry.metrics.panics.increment();
@@ -285,6 +324,7 @@ fn serve(worker: &Arc<Worker>, socket: TcpStream, peer: SocketAddr, permit: Perm
 
 struct AcceptLoop {
     own: usize,
+    entrance: Entrance,
     worker: Arc<Worker>,
     balancer: Arc<Balancer>,
     permits: Arc<Semaphore>,
@@ -309,7 +349,9 @@ impl AcceptLoop {
     async fn accept(&mut self, listener: &Listener) {
         let mut backoff = AcceptBackoff::default();
         loop {
-            self.worker.handshakes.room().await;
+            if self.entrance == Entrance::Tls {
+                self.worker.handshakes.room().await;
+            }
             // The permit first: without one the kernel's queue is ours.
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
                 return;
@@ -348,19 +390,19 @@ impl AcceptLoop {
     /// Gives the connection to the worker with the fewest.
     fn place(&self, socket: TcpStream, peer: SocketAddr, permit: Permit) {
         let chosen = self.balancer.choose(self.own);
-        let load = Load::on(&self.balancer.loads[chosen]);
+        let arrival = Arrival {
+            entrance: self.entrance,
+            peer,
+            permit,
+            load: Load::on(&self.balancer.loads[chosen]),
+        };
         if chosen == self.own {
-            return serve(&self.worker, socket, peer, permit, load);
+            return serve(&self.worker, socket, arrival);
         }
         match socket.into_std() {
             // An inbox is open as long as this accept loop runs.
             Ok(socket) => {
-                let _ = self.balancer.inboxes[chosen].send(Accepted {
-                    socket,
-                    peer,
-                    permit,
-                    load,
-                });
+                let _ = self.balancer.inboxes[chosen].send(Accepted { socket, arrival });
             }
             Err(error) => tracing::warn!(%error, "connection not handed over"),
         }

@@ -14,6 +14,9 @@ pub fn listen() -> SocketAddr {
     SocketAddr::from((Ipv6Addr::UNSPECIFIED, 443))
 }
 
+/// The port of a Service in front: what the container listens on is nobody's business outside.
+pub const REDIRECT_PORT: u16 = 443;
+
 /// Where most application images listen, on the loopback that Pods share.
 pub fn upstream() -> Target {
     Target {

@@ -15,10 +15,10 @@ use tracing::Level;
 
 use super::problem::{ConfigErrors, Problem};
 use super::settings::Settings;
-use super::value::{address, app_metrics, duration, header, number, size, target, word};
+use super::value::{address, app_metrics, duration, header, number, path, size, target, word};
 use super::{
-    AccessLog, Config, Drain, Headers, Http, Listen, Log, LogFormat, LogQuery, ProxyProtocolIn,
-    ProxyProtocolOut, TraceStart, Upstream, defaults,
+    AccessLog, Config, Drain, Headers, Http, Listen, Log, LogFormat, LogQuery, PortSharing,
+    ProxyProtocolIn, ProxyProtocolOut, Redirect, TraceStart, Upstream, defaults,
 };
 
 impl Config {
@@ -157,6 +157,20 @@ fn listen(s: &Settings, r: &mut Reader<'_>) -> Listen {
         ),
         handshake_timeout: defaults::HANDSHAKE_TIMEOUT,
         keepalive_interval: defaults::KEEPALIVE_INTERVAL,
+        sharing: match r.or("reuse-port", &s.reuse_port, false, word::switch) {
+            true => PortSharing::Shared,
+            false => PortSharing::Exclusive,
+        },
+        redirect: Redirect {
+            addresses: r.list("redirect-listen", &s.redirect_listen, ',', address::listen),
+            port: r.or(
+                "redirect-port",
+                &s.redirect_port,
+                defaults::REDIRECT_PORT,
+                address::port,
+            ),
+            except: r.list("redirect-except", &s.redirect_except, ',', path::prefix),
+        },
     }
 }
 
@@ -441,6 +455,28 @@ mod tests {
             );
             assert!(errors.contains("; "), "{errors}");
         }
+    }
+
+    #[test]
+    fn a_redirect_has_an_address_of_its_own_and_an_application_that_speaks_http() {
+        let redirect = config(&[
+            "--redirect-listen=8080,127.0.0.1:81",
+            "--redirect-port=8443",
+        ]);
+        let redirect = redirect.listen.redirect;
+        assert_eq!((redirect.addresses.len(), redirect.port), (2, 8443));
+        assert!(errors(&["--redirect-except=/a/"]).starts_with("--redirect-except: has no effect"));
+        assert!(errors(&["--redirect-port=1"]).starts_with("--redirect-port: has no effect"));
+        let twice = errors(&["--listen=8443", "--redirect-listen=8443"]);
+        assert!(
+            twice.starts_with("--redirect-listen \"[::]:8443\": stands twice"),
+            "{twice}"
+        );
+        let raw = errors(&["--redirect-listen=80", "--upstream=tcp://a:1"]);
+        assert!(
+            raw.starts_with("--redirect-listen: does not go with a tcp://"),
+            "{raw}"
+        );
     }
 
     #[test]

@@ -32,6 +32,22 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR", help_heading = LISTENING, env = "TLS_SIDECAR_LISTEN", hide_env_values = true)]
     pub listen: Vec<String>,
 
+    /// Share the addresses with another process that says so too, e.g. for a restart without a gap (SO_REUSEPORT): off or on [default: off]
+    #[arg(long, value_name = "SWITCH", help_heading = LISTENING, env = "TLS_SIDECAR_REUSE_PORT", hide_env_values = true)]
+    pub reuse_port: Option<String>,
+
+    /// Address to answer plain HTTP on with 308 to https, and with nothing else; repeatable or separated by commas [default: none]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENING, env = "TLS_SIDECAR_REDIRECT_LISTEN", hide_env_values = true)]
+    pub redirect_listen: Vec<String>,
+
+    /// Port that the redirect sends clients to, as they see it, e.g. that of the Service; 443 is not written [default: 443]
+    #[arg(long, value_name = "PORT", help_heading = LISTENING, env = "TLS_SIDECAR_REDIRECT_PORT", hide_env_values = true)]
+    pub redirect_port: Option<String>,
+
+    /// Path passed to the application in clear, with all below it, e.g. /.well-known/acme-challenge/; repeatable or separated by commas [default: none]
+    #[arg(long, value_name = "PREFIX", help_heading = LISTENING, env = "TLS_SIDECAR_REDIRECT_EXCEPT", hide_env_values = true)]
+    pub redirect_except: Vec<String>,
+
     /// Worker threads [default: the CPU quota of the container, rounded up]
     #[arg(long, value_name = "N", help_heading = LISTENING, env = "TLS_SIDECAR_WORKERS", hide_env_values = true)]
     pub workers: Option<String>,
@@ -217,6 +233,10 @@ impl Settings {
     pub fn over(self, lower: Self) -> Self {
         Self {
             listen: list(self.listen, lower.listen),
+            reuse_port: self.reuse_port.or(lower.reuse_port),
+            redirect_listen: list(self.redirect_listen, lower.redirect_listen),
+            redirect_port: self.redirect_port.or(lower.redirect_port),
+            redirect_except: list(self.redirect_except, lower.redirect_except),
             workers: self.workers.or(lower.workers),
             trusted_proxies: list(self.trusted_proxies, lower.trusted_proxies),
             proxy_protocol_in: self.proxy_protocol_in.or(lower.proxy_protocol_in),

@@ -9,6 +9,7 @@ pub mod app_metrics;
 pub mod duration;
 pub mod header;
 pub mod number;
+pub mod path;
 pub mod size;
 pub mod target;
 pub mod word;

@@ -1,7 +1,7 @@
 //! Listening sockets: binding with words that mend, accepting through every shortage.
 //!
-//! The socket is bound once, without `SO_REUSEPORT` (a second process on the port is an error, not
-//! a silent partner), and shared by all workers. Invariant: no error of `accept` ends the loop.
+//! The socket is bound once, without `SO_REUSEPORT` unless asked for (a second process on the port
+//! is an error, not a silent partner), and shared by all workers. Invariant: no error of `accept` ends the loop.
 
 use std::fmt;
 use std::io;
@@ -11,19 +11,33 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::config::PortSharing;
+
 /// Connections the kernel holds while permits are out; it caps this at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
 /// Why an address could not be bound.
 #[derive(Debug)]
 pub struct BindError {
+    flag: &'static str,
     address: SocketAddr,
     source: io::Error,
 }
 
+/// An address to be bound.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// The setting that it comes from, for the words of an error.
+    pub flag: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether another process may have it too.
+    pub sharing: PortSharing,
+}
+
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--listen {}: {}", self.address, self.source)?;
+        write!(f, "--{} {}: {}", self.flag, self.address, self.source)?;
         match self.source.kind() {
             io::ErrorKind::PermissionDenied => f.write_str(
                 "; set the Pod's sysctl net.ipv4.ip_unprivileged_port_start=0 \
@@ -42,19 +56,29 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// Binds `address`; `[::]` takes IPv4 too and becomes `0.0.0.0` where there is no IPv6.
+/// Binds the address; `[::]` takes IPv4 too and becomes `0.0.0.0` where there is no IPv6.
 ///
 /// # Errors
 /// What the system said, with the mend.
-pub fn bind(address: SocketAddr) -> Result<StdListener, BindError> {
-    let bound = match bind_exactly(address) {
+pub fn bind(binding: Binding) -> Result<StdListener, BindError> {
+    let Binding {
+        flag,
+        address,
+        sharing,
+    } = binding;
+    let bound = match bind_exactly(address, sharing) {
         Err(error) if is_any_v6(address) && has_no_ipv6(&error) => {
             tracing::info!(%address, "no IPv6 here: listening on 0.0.0.0 instead");
-            bind_exactly(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            bind_exactly(address, sharing)
         }
         result => result,
     };
-    bound.map_err(|source| BindError { address, source })
+    bound.map_err(|source| BindError {
+        flag,
+        address,
+        source,
+    })
 }
 
 fn is_any_v6(address: SocketAddr) -> bool {
@@ -68,7 +92,7 @@ fn has_no_ipv6(error: &io::Error) -> bool {
     )
 }
 
-fn bind_exactly(address: SocketAddr) -> io::Result<StdListener> {
+fn bind_exactly(address: SocketAddr, sharing: PortSharing) -> io::Result<StdListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -79,6 +103,7 @@ fn bind_exactly(address: SocketAddr) -> io::Result<StdListener> {
     }
     // A restart must not wait for TIME_WAIT; on Linux this never steals a live listener.
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == PortSharing::Shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -201,6 +226,7 @@ mod tests {
     #[test]
     fn both_mends_for_port_443_are_printed() {
         let error = BindError {
+            flag: "listen",
             address: SocketAddr::from(([0, 0, 0, 0], 443)),
             source: io::Error::from_raw_os_error(libc::EACCES),
         };

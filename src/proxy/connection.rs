@@ -23,7 +23,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::activity::{Activity, Heads};
-use super::downstream::{Downstream, Reader};
+use super::downstream::{Downstream, Reader, Transport};
 use super::framing::Limits;
 use super::headers::{Forwarding, Trust};
 use super::protocol;
@@ -34,7 +34,7 @@ use crate::drain::{Signal, Stage, Streams};
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::ConnectionFacts;
-use crate::tls::{self, Alpn, HandshakeFailure, Session};
+use crate::tls::{Alpn, HandshakeFailure, Session};
 use crate::upstream::BoxError;
 
 /// What a client is told whose request head did not arrive in time.
@@ -75,7 +75,14 @@ impl Context {
 
     /// Whether an HTTP/1 answer says that the connection closes.
     pub(super) fn is_closing(&self) -> bool {
-        self.worker.drain.stage() != Stage::Running || self.closing.load(Relaxed)
+        self.worker.drain.stage() != Stage::Running
+            || self.closing.load(Relaxed)
+            || self.is_in_clear()
+    }
+
+    /// Whether it came in on the redirect listener.
+    pub(super) fn is_in_clear(&self) -> bool {
+        self.facts.session.is_in_clear()
     }
 
     /// Runs a tunnel that outlives the request it came from; the drain waits for it.
@@ -89,8 +96,8 @@ impl Context {
 }
 
 /// A session ready to be served.
-struct Established {
-    stream: Box<tls::Stream>,
+pub(super) struct Established {
+    stream: Transport,
     session: Session,
     client: SocketAddr,
     server: SocketAddr,
@@ -133,8 +140,27 @@ async fn establish(
     let handshake = Box::pin(worker.acceptor.accept(Sniffed::new(socket)));
     let (stream, session) = worker.handshakes.run(handshake).await?;
     Ok(Established {
-        stream,
+        stream: Transport::Tls(stream),
         session,
+        client,
+        server,
+    })
+}
+
+/// A connection of the redirect listener, once there is something to read.
+pub(super) async fn in_clear(
+    worker: &Worker,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+) -> Result<Established, HandshakeFailure> {
+    let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
+    let client = client_address(worker, &mut socket, peer).await?;
+    // Readiness alone may be of the connect.
+    let peeked = socket.peek(&mut [0]).await;
+    peeked.map_err(|_| HandshakeFailure::Io)?;
+    Ok(Established {
+        stream: Transport::Clear(socket),
+        session: Session::in_clear(),
         client,
         server,
     })
@@ -180,7 +206,13 @@ async fn client_address(
     }
 }
 
-async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, permit: Permit) {
+/// Serves an established connection to its end.
+pub(super) async fn serve(
+    worker: Arc<Worker>,
+    established: Established,
+    peer: SocketAddr,
+    permit: Permit,
+) {
     let Established {
         stream,
         session,
@@ -189,7 +221,10 @@ async fn serve(worker: Arc<Worker>, established: Established, peer: SocketAddr, 
     } = established;
     let policy = Arc::clone(&worker.policy);
     let trust = Trust::of(peer, &policy.listen.trusted_proxies);
-    let forwarding = Forwarding::new(client, server, trust, &policy.headers);
+    let mut forwarding = Forwarding::new(client, server, trust, &policy.headers);
+    if session.is_in_clear() {
+        forwarding = forwarding.in_clear();
+    }
     let alpn = session.alpn;
     let activity = Activity::new(match alpn {
         Alpn::Http1 => Heads::Begin,

@@ -1,4 +1,4 @@
-//! The TLS stream as hyper sees it.
+//! The client's stream as hyper sees it.
 //!
 //! What arrives is judged before hyper has it, by [`super::framing`] or [`super::frames`].
 //! Reads and writes are reported to the connection's timers, a client that takes no data is cut,
@@ -7,6 +7,7 @@
 mod end;
 mod http1;
 mod http2;
+mod transport;
 
 use std::future::Future as _;
 use std::io;
@@ -21,16 +22,16 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
 use super::framing::{Framing, Limits};
-use crate::tls;
 use end::End;
 use http2::Http2Reader;
+pub(super) use transport::Transport;
 
 /// Bytes read at once that hyper does not get at once, and thrown away at once.
 const ASIDE: usize = 4096;
 
-/// The TLS stream as hyper sees it.
+/// The client's stream as hyper sees it.
 pub(super) struct Downstream {
-    stream: Box<tls::Stream>,
+    stream: Transport,
     activity: Arc<Activity>,
     reader: Reader,
     send_timeout: Duration,
@@ -51,7 +52,7 @@ pub(super) enum Reader {
 
 impl Downstream {
     pub(super) fn new(
-        stream: Box<tls::Stream>,
+        stream: Transport,
         activity: Arc<Activity>,
         send_timeout: Duration,
         reader: Reader,
@@ -67,13 +68,12 @@ impl Downstream {
         }
     }
 
-    /// The socket below TLS, for what can only be done to a socket.
+    /// The socket below, for what can only be done to a socket.
     pub(super) fn into_socket(self) -> TcpStream {
-        let (socket, _) = self.stream.into_inner();
-        socket.into_inner()
+        self.stream.into_socket()
     }
 
-    /// What TLS has; nothing added is the end.
+    /// What the stream has; nothing added is the end.
     fn poll_stream(
         &mut self,
         cx: &mut Context<'_>,

@@ -19,6 +19,8 @@ pub(super) enum Refusal {
     BadRequest(&'static str),
     /// The head itself.
     Head(HeadFault),
+    /// The request came in clear: where https is.
+    Redirect(HeaderValue),
     /// CONNECT or TRACE.
     MethodNotAllowed,
     /// An expectation other than 100-continue.
@@ -86,8 +88,15 @@ pub(super) fn respond(
 ) -> Response<ResponseBody> {
     let answer = Answer::to(refusal);
     tracing::debug!(flag = answer.flag, reason = ?refusal, "request refused");
-    exchange.record.flag(answer.flag);
-    if shape.is_grpc {
+    let location = match refusal {
+        // What every client in clear is told is no event of its own.
+        Refusal::Redirect(location) => Some(location),
+        _ => {
+            exchange.record.flag(answer.flag);
+            None
+        }
+    };
+    if shape.is_grpc && location.is_none() {
         exchange.record.status(StatusCode::OK);
         return grpc(&answer, exchange);
     }
@@ -116,7 +125,11 @@ pub(super) fn respond(
         }
         _ => {}
     }
-    let is_theirs = answer.status.is_client_error() || matches!(refusal, Refusal::Head(_));
+    if let Some(location) = location {
+        headers.insert(header::LOCATION, location.clone());
+    }
+    let is_theirs = answer.status.is_client_error()
+        || matches!(refusal, Refusal::Head(_) | Refusal::Redirect(_));
     if shape.is_http1() && is_theirs {
         // What follows on this connection cannot be trusted to be a request.
         exchange.refuse_what_follows();
@@ -161,6 +174,12 @@ impl Answer {
                 Grpc::Internal,
                 fault.flag,
                 fault.words,
+            ),
+            Refusal::Redirect(_) => Self::new(
+                StatusCode::PERMANENT_REDIRECT,
+                Grpc::Unavailable,
+                "redirect",
+                "only https is served here",
             ),
             Refusal::MethodNotAllowed => Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,

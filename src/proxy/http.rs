@@ -18,7 +18,7 @@ use super::connection::Context;
 use super::error::{self, Refusal, Shape};
 use super::framing::STAND_IN_METHOD;
 use super::upgrade::{self, Switch};
-use super::{checks, headers};
+use super::{checks, headers, redirect};
 use crate::config::ProxyProtocolOut;
 use crate::net::encode_proxy_header;
 use crate::telemetry::record::Record;
@@ -67,8 +67,15 @@ fn prepare(
     }
     checks::number_of_fields(&request, context.worker.policy.http.max_headers)?;
     let host = checks::request(&request)?;
-    let switch = upgrade::take(&mut request).map(Box::new);
-    let limits = &context.worker.policy.http;
+    let policy = &context.worker.policy;
+    if context.is_in_clear() {
+        redirect::admit(&policy.listen.redirect, &request, host.as_ref())?;
+    }
+    let switch = match context.is_in_clear() {
+        true => None,
+        false => upgrade::take(&mut request).map(Box::new),
+    };
+    let limits = &policy.http;
     let (mut request, fate) =
         body::incoming(request, &mut exchange.record, &context.activity, limits)
             .map_err(Refusal::Body)?;
@@ -220,6 +227,10 @@ fn finish_head(context: &Context, shape: Shape, response: &mut Response<Response
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers: &mut HeaderMap = response.headers_mut();
     headers::apply_policy(headers, &context.worker.policy.headers);
+    if context.is_in_clear() {
+        // RFC 6797 section 7.2: never over a transport that is not secure.
+        headers.remove(header::STRICT_TRANSPORT_SECURITY);
+    }
     if shape.is_http1() && !is_switch && context.is_closing() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -296,7 +296,7 @@ impl Record {
             tls_version: session.version,
             cipher: session.cipher,
             server_name: session.server_name.as_deref(),
-            resumed: session.resumed,
+            resumed: (!session.is_in_clear()).then_some(session.resumed),
             duration_ms: millis(duration),
             upstream_ms: upstream.map(millis),
             bytes_in,

@@ -40,9 +40,9 @@ pub struct Acceptor {
 /// What a handshake settled, for log, metrics and headers.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// `1.2` or `1.3`.
+    /// `1.2` or `1.3`; empty in clear.
     pub version: &'static str,
-    /// Cipher suite by its IANA name.
+    /// Cipher suite by its IANA name; empty in clear.
     pub cipher: &'static str,
     /// The name asked for (RFC 6066), lower case.
     pub server_name: Option<Box<str>>,
@@ -132,6 +132,23 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Session {
+    /// No session: what came in on a listener without TLS.
+    pub fn in_clear() -> Self {
+        Self {
+            version: "",
+            cipher: "",
+            server_name: None,
+            resumed: false,
+            certificate: 0,
+            alpn: Alpn::Http1,
+        }
+    }
+
+    /// Whether there is no TLS.
+    pub fn is_in_clear(&self) -> bool {
+        self.version.is_empty()
+    }
+
     fn of(stream: &Stream, set: &CertSet, address: Option<IpAddr>) -> Self {
         let (_, connection) = stream.get_ref();
         Self {

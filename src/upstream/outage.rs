@@ -6,7 +6,6 @@
 //! tries meanwhile. Invariant: however many requests wait, one attempt at a time is on its way, and
 //! when the application is back they go to it a few at a time.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -175,18 +174,16 @@ impl State {
 struct Probing(Arc<Outage>);
 
 impl Probing {
-    fn run(self, connector: Connector) -> impl Future<Output = ()> + Send {
-        async move {
-            while let Some(pause) = self.pause() {
-                tokio::time::sleep(pause).await;
-                let begun = Instant::now();
-                match connector.connect().await {
-                    Ok(_) => self.0.reached(),
-                    // A shortage of our own says nothing about the application.
-                    Err(ConnectError::Exhausted(_)) => {}
-                    Err(why) => {
-                        self.0.failed(begun, why);
-                    }
+    async fn run(self, connector: Connector) {
+        while let Some(pause) = self.pause() {
+            tokio::time::sleep(pause).await;
+            let begun = Instant::now();
+            match connector.connect().await {
+                Ok(_) => self.0.reached(),
+                // A shortage of our own says nothing about the application.
+                Err(ConnectError::Exhausted(_)) => {}
+                Err(why) => {
+                    self.0.failed(begun, why);
                 }
             }
         }

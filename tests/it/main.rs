@@ -29,6 +29,7 @@ mod logs;
 mod metrics;
 mod outages;
 mod pool;
+mod redirect;
 mod streaming;
 mod strict;
 mod support;

@@ -5,11 +5,12 @@
 
 use crate::config::problem::{ConfigErrors, Problem};
 use crate::config::settings::Settings;
-use crate::config::{Config, Headers, Listen, ProxyProtocolIn};
+use crate::config::{Config, Headers, Listen, Protocol, ProxyProtocolIn, defaults};
 
 /// Adds every contradiction to `errors`.
 pub(super) fn find(settings: &Settings, config: &Config, errors: &mut ConfigErrors) {
     in_listeners(settings, &config.listen, errors);
+    in_redirect(settings, config, errors);
     in_certificates(settings, errors);
     in_headers(settings, &config.headers, errors);
 }
@@ -30,6 +31,42 @@ fn in_listeners(s: &Settings, listen: &Listen, errors: &mut ConfigErrors) {
                 "listen",
                 &address.to_string(),
                 "stands twice; keep one",
+            ));
+        }
+    }
+}
+
+fn in_redirect(s: &Settings, config: &Config, errors: &mut ConfigErrors) {
+    let redirect = &config.listen.redirect;
+    if s.redirect_listen.is_empty() {
+        let without_effect = [
+            (
+                "redirect-port",
+                s.redirect_port.is_some() && redirect.port != defaults::REDIRECT_PORT,
+            ),
+            ("redirect-except", !redirect.except.is_empty()),
+        ];
+        for (flag, _) in without_effect.iter().filter(|(_, is_set)| *is_set) {
+            let complaint = "has no effect without --redirect-listen; add it, e.g. \
+                             --redirect-listen [::]:8080, or leave this out";
+            errors.push(Problem::conflict(flag, complaint));
+        }
+        return;
+    }
+    if config.upstream.target.protocol == Protocol::Raw {
+        let complaint = "does not go with a tcp:// application, which nobody reaches by https; \
+                         leave it out";
+        errors.push(Problem::conflict("redirect-listen", complaint));
+    }
+    for (at, address) in redirect.addresses.iter().enumerate() {
+        let is_taken =
+            redirect.addresses[..at].contains(address) || config.listen.addresses.contains(address);
+        if address.port() != 0 && is_taken {
+            let complaint = "stands twice, or is also in --listen; give each its own port";
+            errors.push(Problem::value(
+                "redirect-listen",
+                &address.to_string(),
+                complaint,
             ));
         }
     }

@@ -62,6 +62,26 @@ pub fn listen(text: &str) -> Result<SocketAddr, ListenError> {
     text.parse().map_err(|_| wrong_listen(text))
 }
 
+/// A text that is no port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortError;
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a port; write a number from 1 to 65535, e.g. 8443")
+    }
+}
+
+impl std::error::Error for PortError {}
+
+/// Parses a port that somebody can connect to.
+pub fn port(text: &str) -> Result<u16, PortError> {
+    match text.parse() {
+        Ok(port) if port > 0 && is_digits(text) => Ok(port),
+        _ => Err(PortError),
+    }
+}
+
 fn wrong_listen(text: &str) -> ListenError {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<IpAddr>().is_ok() {
@@ -140,6 +160,14 @@ mod tests {
         assert_eq!(network("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
         for text in ["", "10.0.0.0/33", "10.0.0/8", "localhost", "*"] {
             assert_eq!(network(text), Err(NetworkError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_a_number_that_can_be_connected_to() {
+        assert_eq!(port("443"), Ok(443));
+        for text in ["", "0", "+1", "65536", "https", " 1"] {
+            assert_eq!(port(text), Err(PortError), "{text:?}");
         }
     }
 

@@ -3,7 +3,8 @@
 //! A FIN behind close_notify says only that the client sends no more (RFC 8446 section 6.1). A
 //! client that waits for its answer looks the same as one that has gone. So the wrapper asks: it
 //! sends a key update, which a living client swallows and a closed socket answers with a reset.
-//! TLS 1.2 has no half-close (RFC 5246 section 7.2.1): there the end is the end.
+//! TLS 1.2 has no half-close (RFC 5246 section 7.2.1), and in clear there is nothing to ask with:
+//! there the end is the end.
 
 use std::future::Future as _;
 use std::io;
@@ -15,7 +16,6 @@ use tokio::io::AsyncWrite as _;
 use tokio::time::{Instant, Sleep};
 
 use super::Downstream;
-use crate::tls;
 
 /// The first look for the reset that answers a key update; later looks come at twice the pause.
 const FIRST_LOOK: Duration = Duration::from_millis(4);
@@ -44,7 +44,7 @@ impl Downstream {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if !self.activity.awaits_answer() || !tls::request_sign_of_life(&mut self.stream) {
+        if !self.activity.awaits_answer() || !self.stream.request_sign_of_life() {
             self.end = End::Reached;
             return Poll::Ready(Ok(()));
         }
@@ -65,7 +65,7 @@ impl Downstream {
                     ready!(next.as_mut().poll(cx));
                     *pause = (*pause * 2).min(LAST_LOOK);
                     next.as_mut().reset(Instant::now() + *pause);
-                    if tls::is_reset(&self.stream) {
+                    if self.stream.is_reset() {
                         self.end = End::Reached;
                         return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                     }

@@ -18,6 +18,7 @@ const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(in crate::proxy) struct Forwarding {
     client: HeaderValue,
     port: HeaderValue,
+    proto: HeaderValue,
     /// The element of `Forwarded`, when it is wanted.
     element: Option<String>,
     trust: Trust,
@@ -49,8 +50,18 @@ impl Forwarding {
         Self {
             client: value(&ip.to_string()),
             port: HeaderValue::from(server.port()),
+            proto: HeaderValue::from_static("https"),
             element,
             trust,
+        }
+    }
+
+    /// The same of a client who came in clear.
+    pub(in crate::proxy) fn in_clear(self) -> Self {
+        Self {
+            proto: HeaderValue::from_static("http"),
+            element: self.element.map(|e| e.replace("proto=https", "proto=http")),
+            ..self
         }
     }
 }
@@ -84,7 +95,7 @@ pub(in crate::proxy) fn set_forwarded(
     }
     headers
         .entry(PROTO)
-        .or_insert(HeaderValue::from_static("https"));
+        .or_insert_with(|| forwarding.proto.clone());
     headers
         .entry(PORT)
         .or_insert_with(|| forwarding.port.clone());

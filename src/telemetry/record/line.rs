@@ -32,14 +32,14 @@ pub(super) struct Line<'a> {
     pub(super) server: String,
     #[serde(rename = "network.protocol.version")]
     pub(super) protocol: &'a str,
-    #[serde(rename = "tls.protocol.version")]
+    #[serde(rename = "tls.protocol.version", skip_serializing_if = "str::is_empty")]
     pub(super) tls_version: &'a str,
-    #[serde(rename = "tls.cipher")]
+    #[serde(rename = "tls.cipher", skip_serializing_if = "str::is_empty")]
     pub(super) cipher: &'a str,
     #[serde(rename = "tls.server_name", skip_serializing_if = "Option::is_none")]
     pub(super) server_name: Option<&'a str>,
-    #[serde(rename = "tls.resumed")]
-    pub(super) resumed: bool,
+    #[serde(rename = "tls.resumed", skip_serializing_if = "Option::is_none")]
+    pub(super) resumed: Option<bool>,
     pub(super) duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) upstream_ms: Option<f64>,

@@ -165,6 +165,15 @@ impl Sidecar {
         self.process.child.id()
     }
 
+    /// How many sockets it has open.
+    pub(crate) fn open_sockets(&self) -> usize {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        targets
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+
     /// The log so far, one entry a line.
     pub(crate) fn log_lines(&self) -> Vec<Value> {
         self.process.output.text.lock().unwrap().log.clone()

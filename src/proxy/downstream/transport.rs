@@ -1,0 +1,102 @@
+//! What carries a client's bytes: TLS, or on the redirect listener the bare socket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::tls;
+
+/// The stream below HTTP.
+pub(in crate::proxy) enum Transport {
+    /// A TLS session.
+    Tls(Box<tls::Stream>),
+    /// A socket in clear.
+    Clear(TcpStream),
+}
+
+impl Transport {
+    /// The socket itself.
+    pub(super) fn into_socket(self) -> TcpStream {
+        match self {
+            Self::Tls(stream) => stream.into_inner().0.into_inner(),
+            Self::Clear(socket) => socket,
+        }
+    }
+
+    /// Asks the client for a reset if it has gone; `false` where there is nothing to ask with.
+    pub(super) fn request_sign_of_life(&mut self) -> bool {
+        match self {
+            Self::Tls(stream) => tls::request_sign_of_life(stream),
+            Self::Clear(_) => false,
+        }
+    }
+
+    /// Whether the client's reset has arrived.
+    pub(super) fn is_reset(&self) -> bool {
+        match self {
+            Self::Tls(stream) => tls::is_reset(stream),
+            Self::Clear(socket) => !matches!(socket.take_error(), Ok(None)),
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Clear(socket) => Pin::new(socket).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Clear(socket) => Pin::new(socket).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Clear(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Clear(socket) => socket.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Clear(socket) => Pin::new(socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Clear(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
+}
