@@ -209,7 +209,7 @@ async fn ten_thousand_scrapes_delay_no_request() {
     const SCRAPES: usize = 10_000;
     const REQUESTS: usize = 2_000;
     let scene = scene(Settings::default());
-    let alone = latencies(&scene, REQUESTS, || std::thread::yield_now()).await;
+    let alone = latencies(&scene, REQUESTS, std::thread::yield_now).await;
     let scrapes = Arc::new(AtomicUsize::new(0));
     let mut taken = Vec::new();
     while scrapes.load(Ordering::Relaxed) < SCRAPES {
