@@ -27,6 +27,7 @@ use crate::telemetry::certificates::CertificateMetrics;
 use crate::telemetry::log::{self, LogControl, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{Outlets, Telemetry};
+use crate::telemetry::spans::Spans;
 use crate::tls::{self, Acceptor, Offer};
 use crate::upstream::{self, Outage, Upstream};
 use crate::{limits, signal};
@@ -119,7 +120,7 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
         control: log_control,
         guard: log_guard,
     } = log::init(&config.log);
-    let outlets = Outlets::new(access);
+    let outlets = Outlets::new(access, Spans::from_environment());
     let (reloader, certificates) = waiting::open(&config)?;
     let listeners = listening::bind(&config.listen)?;
     let (addresses, redirects) = listening::addresses(&listeners)?;

@@ -11,4 +11,5 @@ pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod record;
+pub mod spans;
 pub mod trace;

@@ -46,6 +46,7 @@ impl Handle {
     pub(super) fn tell_what_is_owed(&self) {
         if let Some(telemetry) = self.telemetry.first() {
             telemetry.failures.flush();
+            telemetry.spans.flush();
         }
     }
 }

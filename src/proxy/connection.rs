@@ -118,12 +118,16 @@ pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, 
         Ok(established) => {
             metrics.handshake_duration.observe(started.elapsed());
             metrics.handshakes.count(&established.session);
+            telemetry
+                .spans
+                .handshake(peer, started, Ok(&established.session));
             // Boxed, as the handshake is: a client that says nothing pays for neither.
             Box::pin(serve(worker, established, peer, permit)).await;
         }
         Err(failure) => {
             metrics.count_handshake_failure(failure);
             telemetry.failures.tell(failure, peer);
+            telemetry.spans.handshake(peer, started, Err(failure));
         }
     }
 }

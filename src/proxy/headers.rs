@@ -12,7 +12,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use forwarded::{Forwarding, Trust, set_forwarded};
 pub(super) use hop_by_hop::{ConnectionOptions, connection_options, strip_hop_by_hop};
-pub(super) use trace::continue_trace;
+pub(super) use trace::{continue_trace, hand_on};
 pub(super) use trailers::strip_trailers;
 
 use crate::config;

@@ -62,8 +62,10 @@ fn prepare(
 ) -> Result<Prepared, Refusal> {
     refused_head(context, &request, exchange)?;
     let start = context.worker.policy.headers.trace_start;
-    if let Some(trace) = headers::continue_trace(request.headers_mut(), start) {
-        exchange.record.belongs_to(trace);
+    if let Some(trace) = headers::continue_trace(request.headers_mut(), start)
+        && let Some(own) = exchange.record.belongs_to(trace)
+    {
+        headers::hand_on(request.headers_mut(), own);
     }
     checks::number_of_fields(&request, context.worker.policy.http.max_headers)?;
     let host = checks::request(&request)?;

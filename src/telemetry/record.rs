@@ -16,6 +16,7 @@ use http::{Method, StatusCode, Uri, Version};
 use super::failures::FailureLog;
 use super::log::AccessWriter;
 use super::metrics::Metrics;
+use super::spans::{RequestSpans, RequestTold, Spans};
 use super::trace::TraceContext;
 use crate::config::{AccessLog, LogQuery};
 use crate::tls::Session;
@@ -30,6 +31,8 @@ pub struct Telemetry {
     pub access: AccessWriter,
     /// Where failed handshakes are told.
     pub failures: Arc<FailureLog>,
+    /// Where spans are told.
+    pub spans: Spans,
 }
 
 /// What the workers tell in common.
@@ -39,19 +42,22 @@ pub struct Outlets {
     pub access: AccessWriter,
     /// Where failed handshakes are told.
     pub failures: Arc<FailureLog>,
+    /// Where spans are told.
+    pub spans: Spans,
 }
 
 impl Outlets {
-    /// Keeps no access record.
+    /// Keeps no access record and no span.
     pub fn off() -> Self {
-        Self::new(AccessWriter::off())
+        Self::new(AccessWriter::off(), Spans::off())
     }
 
-    /// Keeps access records in `access`.
-    pub fn new(access: AccessWriter) -> Self {
+    /// Keeps access records in `access` and spans in `spans`.
+    pub fn new(access: AccessWriter, spans: Spans) -> Self {
         Self {
             access,
             failures: Arc::default(),
+            spans,
         }
     }
 }
@@ -63,6 +69,7 @@ impl Telemetry {
             metrics: Metrics::default(),
             access: outlets.access,
             failures: outlets.failures,
+            spans: outlets.spans,
         }
     }
 }
@@ -104,6 +111,7 @@ pub struct Record {
     version: Version,
     target: Option<Uri>,
     trace: Option<TraceContext>,
+    spans: Option<RequestSpans>,
     start: Instant,
     sent: Option<Instant>,
     answered: Option<Instant>,
@@ -135,9 +143,11 @@ impl Record {
         self.target = None;
     }
 
-    /// The request belongs to this trace.
-    pub fn belongs_to(&mut self, trace: TraceContext) {
+    /// The request belongs to this trace; what the application is to be told instead, if anything.
+    pub fn belongs_to(&mut self, trace: TraceContext) -> Option<TraceContext> {
         self.trace = Some(trace);
+        self.spans = self.facts.telemetry.spans.begin(trace);
+        self.spans.as_ref().map(RequestSpans::handed_on)
     }
 
     /// Opens the record of a session of raw bytes.
@@ -152,6 +162,7 @@ impl Record {
             version: Version::HTTP_11,
             target: None,
             trace: None,
+            spans: None,
             start: Instant::now(),
             sent: None,
             answered: None,
@@ -222,6 +233,9 @@ impl Record {
             .map_or(0, |bytes| bytes.load(Ordering::Relaxed));
         let upstream = self.sent.map(|sent| self.answered.unwrap_or(end) - sent);
         self.count(status, duration, upstream, received);
+        if let Some(spans) = self.spans.take() {
+            self.tell_spans(spans, status, end);
+        }
         let telemetry = &self.facts.telemetry;
         let wanted = match telemetry.access.policy() {
             AccessLog::Off => false,
@@ -262,6 +276,22 @@ impl Record {
     }
 
     #[cold]
+    fn tell_spans(&self, spans: RequestSpans, status: StatusCode, end: Instant) {
+        let told = RequestTold {
+            method: self.method.as_ref().map_or("", Method::as_str),
+            status: status.as_u16(),
+            flag: self.flag,
+            client: self.facts.client,
+            protocol: version(self.version),
+            start: self.start,
+            sent: self.sent,
+            answered: self.answered,
+            end,
+        };
+        self.facts.telemetry.spans.finish(spans, told);
+    }
+
+    #[cold]
     fn write(
         &self,
         status: StatusCode,
@@ -288,11 +318,7 @@ impl Record {
             status: self.method.as_ref().map(|_| status.as_u16()),
             client: self.facts.client.to_string(),
             server: self.facts.server.to_string(),
-            protocol: match self.version {
-                Version::HTTP_2 => "2",
-                Version::HTTP_10 => "1.0",
-                _ => "1.1",
-            },
+            protocol: version(self.version),
             tls_version: session.version,
             cipher: session.cipher,
             server_name: session.server_name.as_deref(),
@@ -311,6 +337,14 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
     }
 }
 

@@ -19,6 +19,8 @@ pub struct TraceContext {
     pub parent_id: u64,
     /// Flags; those beyond [`SAMPLED`] are left out.
     pub flags: u8,
+    /// Whether the caller said so; else the trace begins here.
+    pub is_remote: bool,
 }
 
 impl TraceContext {
@@ -43,6 +45,7 @@ impl TraceContext {
             trace_id,
             parent_id,
             flags,
+            is_remote: true,
         })
     }
 
@@ -52,6 +55,7 @@ impl TraceContext {
             trace_id: fastrand::u128(1..),
             parent_id: fastrand::u64(1..),
             flags: SAMPLED,
+            is_remote: false,
         }
     }
 
@@ -133,7 +137,9 @@ mod tests {
         for _ in 0..1000 {
             let own = TraceContext::start();
             let text = own.to_string();
-            assert_eq!(TraceContext::parse(text.as_bytes()), Some(own), "{text}");
+            let read = TraceContext::parse(text.as_bytes()).unwrap();
+            assert_eq!(read.to_string(), text);
+            assert_eq!((read.trace_id, read.is_remote), (own.trace_id, true));
         }
     }
 

@@ -93,6 +93,20 @@ fn only_one_file_watches_directories() {
 }
 
 #[test]
+fn only_one_file_exports_spans() {
+    hold(&Rule {
+        words: &[
+            "opentelemetry::",
+            "opentelemetry_otlp::",
+            "opentelemetry_sdk::",
+        ],
+        only_in: &["telemetry/spans/otlp.rs"],
+        mend: "the program is built without these crates by default: tell it to \
+               `crate::telemetry::spans`",
+    });
+}
+
+#[test]
 fn only_runtime_and_drain_start_tasks_and_threads() {
     hold(&Rule {
         words: &[

@@ -1,5 +1,8 @@
 //! W3C trace context on its way through, and in the record.
 
+#[cfg(feature = "otlp")]
+mod otlp;
+
 use serde_json::Value;
 
 use crate::support::hyper_application::{Asked, Hyper};
