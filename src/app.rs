@@ -5,7 +5,10 @@
 //! The thread that waits is the control thread: reloads and the clock of the drain run there and
 //! never delay a request.
 
+mod control;
 mod listening;
+mod observing;
+mod plan;
 mod sources;
 mod waiting;
 
@@ -17,21 +20,20 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{self, Config, Protocol};
-use crate::drain::{Drain, Stage};
+use crate::admin::{Controls, Serving};
+use crate::config::{self, Config};
+use crate::drain::Stage;
 use crate::net;
-use crate::proxy::{Crowd, Handshakes, Policy, Worker};
 use crate::reload::{self, Certificates};
-use crate::runtime::{self, Seed, Workers};
+use crate::runtime::{self, Workers};
 use crate::telemetry::certificates::CertificateMetrics;
 use crate::telemetry::log::{self, LogControl, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{Outlets, Telemetry};
 use crate::telemetry::spans::Spans;
-use crate::tls::{self, Acceptor, Offer};
-use crate::upstream::{self, Outage, Upstream};
 use crate::{limits, signal};
-use listening::Door;
+pub use control::Signals;
+use plan::Plan;
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct Bound {
     pub addresses: Vec<SocketAddr>,
     /// The addresses on which clients in clear are sent to https.
     pub redirects: Vec<SocketAddr>,
+    /// The address of the admin port, where there is one.
+    pub admin: Option<SocketAddr>,
     summary: Summary,
     workers: Workers,
     stage: watch::Sender<Stage>,
@@ -114,13 +118,18 @@ pub enum Outcome {
 ///
 /// # Errors
 /// What stands in the way, with the mend.
-pub fn bind(config: Config) -> Result<Bound, BindError> {
-    let log::Logs {
-        access,
-        control: log_control,
-        guard: log_guard,
-    } = log::init(&config.log);
-    let outlets = Outlets::new(access, Spans::from_environment());
+pub fn bind(mut config: Config) -> Result<Bound, BindError> {
+    let logs = log::init(&config.log);
+    let outlets = Outlets::new(logs.access, Spans::from_environment());
+    let (requests, received) = mpsc::unbounded_channel();
+    let stage = watch::Sender::new(Stage::Running);
+    let controls = Controls {
+        log: logs.control.clone(),
+        requests: requests.clone(),
+        stage: stage.subscribe(),
+    };
+    // First: probes are answered while a certificate is waited for.
+    let observed = observing::start(&config, controls)?;
     let (reloader, certificates) = waiting::open(&config)?;
     let listeners = listening::bind(&config.listen)?;
     let (addresses, redirects) = listening::addresses(&listeners)?;
@@ -135,14 +144,27 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
         .collect::<io::Result<Vec<_>>>()?;
     drop(listeners);
     let (connections, permits) = listening::permits(&config.listen);
-    let stage = watch::Sender::new(Stage::Running);
     let workers = runtime::start(seeds, permits, &stage)?;
     let (leaving, stage_seen) = (stage.subscribe(), stage.subscribe());
     runtime::on_own_thread("reload", move || reloader.run(leaving))?;
-    let (requests, received) = mpsc::unbounded_channel();
+    let admin = observed.as_ref().map(|observed| observed.address);
+    if let Some(observed) = observed {
+        config.listen.addresses = addresses.clone();
+        config.listen.max_connections = Some(connections);
+        config.workers = Some(count);
+        config.admin.listen = Some(observed.address);
+        observed.admin.serves(Serving {
+            addresses: addresses.clone(),
+            telemetry: Arc::clone(&telemetry),
+            certificates: certificates.clone(),
+            settings: config.shown(),
+            connections,
+        });
+    }
     Ok(Bound {
         addresses,
         redirects,
+        admin,
         summary: Summary {
             upstream: config.upstream.target,
             workers: count,
@@ -155,85 +177,12 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
             requests,
             telemetry,
             certificates,
-            log: log_control,
+            log: logs.control,
             leaving: stage_seen,
         },
         drain: config.drain,
-        _log: log_guard,
+        _log: logs.guard,
     })
-}
-
-/// What all workers are made from.
-struct Plan {
-    acceptor: Acceptor,
-    crowd: Arc<Crowd>,
-    policy: Arc<Policy>,
-    upstream: config::Upstream,
-    outage: Arc<Outage>,
-    workers: NonZeroUsize,
-}
-
-impl Plan {
-    fn new(
-        config: &Config,
-        workers: NonZeroUsize,
-        certificates: &Certificates,
-    ) -> Result<Self, BindError> {
-        let offer = match config.upstream.target.protocol {
-            Protocol::Raw => Offer::Raw,
-            Protocol::Http1 | Protocol::H2c => Offer::Http,
-        };
-        let (set, tickets) = (certificates.set.clone(), certificates.tickets.clone());
-        let acceptor = tls::acceptor(&config.tls, offer, set, tickets)
-            .map_err(|error| BindError::Tls(error.to_string()))?;
-        let policy = Policy {
-            listen: config.listen.clone(),
-            http: config.http.clone(),
-            headers: config.headers.clone(),
-            protocol: config.upstream.target.protocol,
-            proxy_protocol_out: config.upstream.proxy_protocol,
-        };
-        let upstream = config.upstream.clone();
-        let outage = Arc::new(Outage::new(upstream.connect_timeout));
-        Ok(Self {
-            acceptor,
-            crowd: Arc::new(Crowd::of(workers.get())),
-            policy: Arc::new(policy),
-            upstream,
-            outage,
-            workers,
-        })
-    }
-
-    fn seed(&self, listeners: &[Door], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {
-        let (acceptor, policy) = (self.acceptor.clone(), Arc::clone(&self.policy));
-        let (section, workers) = (self.upstream.clone(), self.workers.get());
-        let outage = Arc::clone(&self.outage);
-        let (telemetry, crowd) = (Arc::clone(telemetry), Arc::clone(&self.crowd));
-        let worker = move || {
-            let limits = upstream::Limits {
-                header_size: policy.http.max_header_size,
-                headers: policy.http.max_headers,
-                keepalive: section.keepalive_interval,
-            };
-            Worker {
-                acceptor,
-                handshakes: Handshakes::new(crowd),
-                upstream: Upstream::new(&section, limits, workers, Arc::clone(&telemetry), outage),
-                drain: Drain::default(),
-                telemetry,
-                policy,
-            }
-        };
-        let listeners = listeners
-            .iter()
-            .map(|(entrance, socket)| Ok((*entrance, socket.try_clone()?)))
-            .collect::<io::Result<_>>()?;
-        Ok(Seed {
-            listeners,
-            worker: Box::new(worker),
-        })
-    }
 }
 
 impl Handle {
@@ -272,122 +221,5 @@ impl Bound {
     /// Steers the proxy from elsewhere.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
-    }
-
-    /// Runs the control thread's work on the calling thread until the drain is over.
-    ///
-    /// # Errors
-    /// When the system gives no runtime or no signal handler.
-    pub fn wait(self, signals: Signals) -> io::Result<Outcome> {
-        runtime::on_this_thread(async {
-            let signals = match signals {
-                Signals::Ignored => None,
-                Signals::Obeyed => Some(signal::Signals::install()?),
-            };
-            Ok(self.control(signals).await)
-        })
-    }
-
-    async fn control(mut self, mut signals: Option<signal::Signals>) -> Outcome {
-        // Only now: who reads this line may send a signal at once, and it must not kill us.
-        let Summary {
-            upstream,
-            workers,
-            connections,
-        } = &self.summary;
-        for address in &self.addresses {
-            tracing::info!(%address, %upstream, workers, connections, "listening");
-        }
-        for address in &self.redirects {
-            tracing::info!(%address, "sending clients in clear to https");
-        }
-        loop {
-            let request = tokio::select! {
-                request = next(&mut signals) => request,
-                Some(request) = self.requests.recv() => request,
-                ended = self.workers.next_end() => {
-                    tracing::error!(?ended, "a worker ended by itself");
-                    return Outcome::Failed;
-                }
-            };
-            match request {
-                signal::Request::Reload => self.handle.reload(),
-                signal::Request::Drain => break,
-                signal::Request::End => signal::end_at_once(),
-            }
-        }
-        let outcome = tokio::select! {
-            outcome = drain(&mut self.workers, &self.stage, self.drain) => outcome,
-            () = until_second(&mut signals) => signal::end_at_once(),
-        };
-        self.handle.tell_what_is_owed();
-        outcome
-    }
-}
-
-/// Whether the process's signals steer this proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signals {
-    /// They do.
-    Obeyed,
-    /// Only its [`Handle`] does.
-    Ignored,
-}
-
-async fn next(signals: &mut Option<signal::Signals>) -> signal::Request {
-    match signals {
-        Some(signals) => signals.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Returns at the second signal to leave; a reload during a drain does nothing.
-async fn until_second(signals: &mut Option<signal::Signals>) {
-    while next(signals).await != signal::Request::End {}
-}
-
-/// Both stages of the way out.
-async fn drain(
-    workers: &mut Workers,
-    stage: &watch::Sender<Stage>,
-    section: config::Drain,
-) -> Outcome {
-    tracing::info!(delay = ?section.delay, timeout = ?section.timeout, "draining: still accepting");
-    stage.send_replace(Stage::Leaving);
-    tokio::time::sleep(section.delay).await;
-    tracing::info!("draining: listeners close, work in flight goes on");
-    stage.send_replace(Stage::Graceful);
-    let forced = stage.clone();
-    let mut cut = 0;
-    let mut time = std::pin::pin!(tokio::time::sleep(section.timeout));
-    let mut is_up = false;
-    loop {
-        tokio::select! {
-            ended = workers.next_end() => match ended {
-                Some(ended) => cut += ended.cut,
-                None => break,
-            },
-            () = &mut time, if !is_up => {
-                is_up = true;
-                forced.send_replace(Stage::Forced);
-            }
-        }
-    }
-    match (workers.missing(), cut) {
-        (0, 0) => {
-            tracing::info!("drained: nothing was lost");
-            Outcome::Clean
-        }
-        (0, cut) => {
-            tracing::warn!(
-                connections = cut,
-                "drained: out of time, connections were cut"
-            );
-            Outcome::Cut(cut)
-        }
-        (missing, _) => {
-            tracing::error!(workers = missing, "drained: a worker was lost");
-            Outcome::Failed
-        }
     }
 }

@@ -10,9 +10,13 @@
 )]
 
 mod arguments;
+mod client;
 mod demo;
+mod drain;
+mod healthcheck;
 mod load;
 mod run;
+mod status;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -50,6 +54,9 @@ pub fn main() -> ExitCode {
         Ok(matches) => match load.command(&matches) {
             Ok(Command::Run(config)) => run::run(*config),
             Ok(Command::Demo(options)) => demo::run(*options),
+            Ok(Command::Status(options)) => status::run(&options),
+            Ok(Command::Drain(options)) => drain::run(&options),
+            Ok(Command::Healthcheck(options)) => healthcheck::run(&options),
             Err(errors) => refuse(&errors),
         },
     }

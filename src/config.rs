@@ -11,18 +11,21 @@ mod nearest;
 mod problem;
 mod resolve;
 mod settings;
+mod shown;
 pub mod value;
 
 pub use resolve::log_level;
 
 pub use problem::{ConfigErrors, Problem};
 pub use settings::{Settings, prefixed};
+pub use shown::Shown;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
@@ -45,6 +48,8 @@ pub struct Config {
     pub drain: Drain,
     /// Diagnostics and access log.
     pub log: Log,
+    /// Probes, numbers and control.
+    pub admin: Admin,
     /// Worker threads; `None` means the CPU quota of the container, rounded up.
     pub workers: Option<NonZeroUsize>,
     /// The application's own metrics, when they are to be passed on.
@@ -218,6 +223,15 @@ pub struct Upstream {
     pub proxy_protocol: ProxyProtocolOut,
     /// TCP keep-alive and HTTP/2 PING interval.
     pub keepalive_interval: Duration,
+    /// What readiness asks the application for; `None` opens a connection and no more.
+    pub health_path: Option<PathAndQuery>,
+}
+
+/// The admin port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens; `None` for no admin port. `[::]` falls back to `0.0.0.0`.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `--upstream` as written: scheme and address.

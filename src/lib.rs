@@ -1,9 +1,9 @@
 //! `tls-sidecar`: terminates TLS beside an application and passes plain HTTP to it.
 //!
 //! Rooms from the ground up: [`config`] and [`live`] are pure data; [`tls`], [`net`], [`limits`],
-//! [`telemetry`] and [`drain`] know one thing each; [`upstream`] is the application's side and
-//! [`proxy`] the client's; [`runtime`], [`reload`] and [`signal`] keep it going; [`app`] wires
-//! everything; [`cli`] is the command line. A room uses those below it, never above.
+//! [`telemetry`], [`drain`] and [`readiness`] know one thing each; [`upstream`] is the application's
+//! side and [`proxy`] the client's; [`runtime`], [`reload`] and [`signal`] keep it going and [`admin`]
+//! tells how it goes; [`app`] wires everything; [`cli`] is the command line. A room uses those below it, never above.
 
 // What the fuzz targets replace (TLS by clear text, a TCP socket by a socket pair) is not used.
 #![cfg_attr(fuzzing, allow(dead_code, unreachable_pub, unused_imports))]
@@ -17,6 +17,7 @@ pub mod limits;
 pub mod live;
 pub mod net;
 pub mod proxy;
+pub mod readiness;
 pub mod reload;
 pub mod runtime;
 pub mod signal;

@@ -14,7 +14,8 @@ pub use connector::{ConnectError, Connector};
 pub use linger::{linger, linger_upload};
 pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind};
 pub use proxy_header::{
-    ProxyHeaderError, encode as encode_proxy_header, read as read_proxy_header,
+    ProxyHeaderError, encode as encode_proxy_header, encode_unknown as encode_unknown_proxy_header,
+    read as read_proxy_header,
 };
 pub use sniff::{FirstBytes, NotTls, Sniffed};
 pub use stream::{Look, Stream};

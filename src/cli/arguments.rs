@@ -12,6 +12,7 @@ use crate::config::Settings;
 
 const CONFIGURATION: &str = "Configuration";
 const DEMO: &str = "Demo";
+const ADMIN: &str = "The running sidecar";
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -62,13 +63,41 @@ pub(super) enum Subcommands {
         mut_arg("cert_file", |arg| arg.hide(true)),
         mut_arg("key_file", |arg| arg.hide(true)),
         mut_arg("listen", |arg| arg.help(DEMO_LISTEN)),
+        mut_arg("admin_listen", |arg| arg.help(DEMO_ADMIN)),
     )]
     Demo(Box<DemoArguments>),
+    /// Ask a running sidecar for its state: readiness, certificates, application, connections, last reloads
+    #[command(display_name = "tls-sidecar", after_help = STATUS_NOTES)]
+    Status(StatusArguments),
+    /// Start the drain of a running sidecar and wait until it is done; for preStop, where no shell is
+    #[command(display_name = "tls-sidecar", after_help = DRAIN_NOTES)]
+    Drain(DrainArguments),
+    /// One probe of a running sidecar as an exit code; for exec probes and HEALTHCHECK
+    #[command(display_name = "tls-sidecar", after_help = HEALTHCHECK_NOTES)]
+    Healthcheck(HealthcheckArguments),
 }
+
+const STATUS_NOTES: &str = "\
+Exit code: 0 when the sidecar answered, 1 when it did not, 2 after bad usage.";
+
+const DRAIN_NOTES: &str = "\
+The drain is that of SIGTERM: readiness fails, new work is still accepted for --drain-delay, work in \
+flight has --drain-timeout, then the process ends. Asking again, or one SIGTERM while it runs, \
+changes nothing.
+
+Exit code: 0 when the sidecar has ended, 1 when it was not reached, refused, or was not done within \
+--wait, 2 after bad usage.";
+
+const HEALTHCHECK_NOTES: &str = "\
+Exit code: 0 when the answer is 200, 1 when it is not or there is none, 2 after bad usage.";
 
 const DEMO_LISTEN: &str = "Address to accept TLS on: ADDRESS:PORT, or a port for every address; \
     port 0 picks a free one; repeatable or separated by commas \
     [default: 127.0.0.1:8443, or a free port where that is taken]";
+
+const DEMO_ADMIN: &str = "Address of probes, metrics, the status page and control: ADDRESS:PORT, or \
+    a port for every address; port 0 picks a free one; or off \
+    [default: 127.0.0.1:9901, or a free port where that is taken]";
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -86,6 +115,44 @@ pub(super) struct DemoArguments {
     pub(super) rotate_every: Option<String>,
     #[command(flatten)]
     pub(super) run: RunArguments,
+}
+
+/// How the commands that ask a running sidecar find it.
+#[derive(Debug, Args)]
+pub(super) struct AdminArguments {
+    /// Its admin port: ADDRESS:PORT, or a port [default: that of --admin-listen in the environment or the --config file, or else 127.0.0.1:9901]
+    #[arg(long, value_name = "ADDR", help_heading = ADMIN, env = "TLS_SIDECAR_ADMIN_ADDRESS", hide_env_values = true)]
+    pub(super) admin_address: Option<String>,
+    /// File that the sidecar has its settings from, to find --admin-listen in [default: none]
+    #[arg(long, value_name = "FILE", help_heading = ADMIN, env = "TLS_SIDECAR_CONFIG", hide_env_values = true)]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    /// Form of what is printed: table or json [default: table]
+    #[arg(long, value_name = "FORM")]
+    pub(super) output: Option<String>,
+    #[command(flatten)]
+    pub(super) admin: AdminArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrainArguments {
+    /// How long to wait for its end, e.g. 25s [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) wait: Option<String>,
+    #[command(flatten)]
+    pub(super) admin: AdminArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HealthcheckArguments {
+    /// Ask whether it should get traffic (/readyz) instead of whether it lives (/livez) [default: off]
+    #[arg(long)]
+    pub(super) ready: bool,
+    #[command(flatten)]
+    pub(super) admin: AdminArguments,
 }
 
 /// clap's complaint with its tips, on one line.
@@ -151,9 +218,10 @@ mod tests {
 
     #[test]
     fn help_names_every_default_and_environment_name() {
-        for command in ["run", "demo"] {
+        for command in ["run", "demo", "status", "drain", "healthcheck"] {
             let mut cli = Cli::command();
             cli.build();
+            let name = command;
             let command = cli.find_subcommand(command).unwrap();
             for arg in command.get_arguments() {
                 let id = arg.get_id().as_str();
@@ -161,8 +229,10 @@ mod tests {
                     continue;
                 }
                 let help = arg.get_help().unwrap().to_string();
-                assert!(help.contains("[default: "), "{id}");
-                assert!(arg.get_env().is_some(), "{id}");
+                assert!(help.contains("[default: "), "{name} {id}");
+                // How one question is asked is no setting of the sidecar.
+                let is_of_one_question = ["output", "wait", "ready"].contains(&id);
+                assert!(arg.get_env().is_some() || is_of_one_question, "{name} {id}");
             }
         }
     }

@@ -34,6 +34,9 @@ use secret::Secret;
 /// Where the demo listens unless told otherwise: no privilege needed, and easy to remember.
 const LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8443);
 
+/// Where its admin port is, likewise.
+const ADMIN_LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9901);
+
 /// Exit code for bad usage or configuration.
 const USAGE: u8 = 2;
 
@@ -74,7 +77,10 @@ fn start(options: DemoOptions) -> anyhow::Result<ExitCode> {
     }
     settings.cert_dir = vec![secret.path().display().to_string()];
     if settings.listen.is_empty() {
-        settings.listen = vec![free_address().to_string()];
+        settings.listen = vec![free_address(LISTEN).to_string()];
+    }
+    if settings.admin_listen.is_none() {
+        settings.admin_listen = Some(free_address(ADMIN_LISTEN).to_string());
     }
     let upstream = settings.upstream.clone().unwrap_or_default();
     let config = match Config::resolve(settings) {
@@ -92,6 +98,7 @@ fn start(options: DemoOptions) -> anyhow::Result<ExitCode> {
         .context("the proxy has no listener")?;
     let greeting = Greeting {
         address,
+        admin: bound.admin,
         upstream: &upstream,
         directory: secret.path(),
         serial: secret.serial(),
@@ -106,13 +113,12 @@ fn start(options: DemoOptions) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// The demo's port when it is free, else any: asking for the busy one would end the demo before
-/// it has shown anything.
-fn free_address() -> SocketAddr {
-    // The proxy's own listeners share ports, so that only this look finds another demo there.
-    match TcpListener::bind(LISTEN) {
-        Ok(_) => LISTEN.into(),
-        Err(_) => (LISTEN.0, 0).into(),
+/// The demo's address when it is free, else any port: asking for the busy one would end the demo
+/// before it has shown anything.
+fn free_address(wanted: (Ipv4Addr, u16)) -> SocketAddr {
+    match TcpListener::bind(wanted) {
+        Ok(_) => wanted.into(),
+        Err(_) => (wanted.0, 0).into(),
     }
 }
 

@@ -4,17 +4,30 @@
 //! through [`Config::resolve`]. Mistakes of every source are collected, each with its origin,
 //! before any of them is shown.
 
+mod asking;
+
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use super::arguments::{self, Cli, DemoArguments, RunArguments, Subcommands};
+use super::arguments::{
+    self, AdminArguments, Cli, DemoArguments, DrainArguments, RunArguments, StatusArguments,
+    Subcommands,
+};
+use super::client::Addresses;
 use super::demo::DemoOptions;
-use crate::config::value::duration;
-use crate::config::{Config, ConfigErrors, Problem, Settings, environment, file, prefixed};
+use super::drain::DrainOptions;
+use super::healthcheck::HealthcheckOptions;
+use super::status::{Output, StatusOptions};
+use crate::config::value::{duration, word};
+use crate::config::{
+    Config, ConfigErrors, Problem, Settings, defaults, environment, file, prefixed,
+};
+use crate::readiness::Question;
 
 /// A command with everything it needs.
 #[derive(Debug)]
@@ -23,6 +36,12 @@ pub(super) enum Command {
     Run(Box<Config>),
     /// `demo`.
     Demo(Box<DemoOptions>),
+    /// `status`.
+    Status(StatusOptions),
+    /// `drain`.
+    Drain(DrainOptions),
+    /// `healthcheck`.
+    Healthcheck(HealthcheckOptions),
 }
 
 /// The world around the arguments, given from outside so that tests need none.
@@ -52,6 +71,16 @@ impl Load<'_> {
             None => self.run(cli.run, matches),
             Some(Subcommands::Run(arguments)) => self.run(*arguments, matches),
             Some(Subcommands::Demo(arguments)) => self.demo(*arguments, matches),
+            Some(Subcommands::Status(arguments)) => self.status(&arguments),
+            Some(Subcommands::Drain(arguments)) => self.drain(&arguments),
+            Some(Subcommands::Healthcheck(arguments)) => {
+                let addresses = self.asked(&arguments.admin)?;
+                let question = arguments.ready.then_some(Question::Ready);
+                Ok(Command::Healthcheck(HealthcheckOptions {
+                    addresses,
+                    question,
+                }))
+            }
         }
     }
 
@@ -103,6 +132,45 @@ impl Load<'_> {
             settings: sources.settings,
             rotate_every: rotate_every.and_then(Result::ok).flatten(),
         })))
+    }
+
+    fn status(&self, arguments: &StatusArguments) -> Result<Command, ConfigErrors> {
+        let forms = [("table", Output::Table), ("json", Output::Json)];
+        let output = arguments.output.as_deref();
+        let output = output.map(|text| word::one_of(text, &forms).map_err(|e| (text, e)));
+        let (addresses, output) = self.asked_with("output", &arguments.admin, output)?;
+        Ok(Command::Status(StatusOptions {
+            addresses,
+            output: output.unwrap_or(Output::Table),
+        }))
+    }
+
+    fn drain(&self, arguments: &DrainArguments) -> Result<Command, ConfigErrors> {
+        let wait = arguments.wait.as_deref();
+        let wait = wait.map(|text| duration::from_zero(text).map_err(|e| (text, e)));
+        let (addresses, wait) = self.asked_with("wait", &arguments.admin, wait)?;
+        Ok(Command::Drain(DrainOptions {
+            addresses,
+            wait: wait.unwrap_or(defaults::DRAIN_WAIT),
+        }))
+    }
+
+    /// Where to ask, with the value of the command's own flag; the mistakes in both together.
+    fn asked_with<T, E: Display>(
+        &self,
+        flag: &'static str,
+        arguments: &AdminArguments,
+        value: Option<Result<T, (&str, E)>>,
+    ) -> Result<(Addresses, Option<T>), ConfigErrors> {
+        match (self.asked(arguments), value.transpose()) {
+            (Ok(addresses), Ok(value)) => Ok((addresses, value)),
+            (Err(errors), Ok(_)) => Err(errors),
+            (asked, Err((text, error))) => {
+                let mut errors = asked.err().unwrap_or_default();
+                errors.push(Problem::value(flag, text, error));
+                Err(errors)
+            }
+        }
     }
 
     /// Flags and environment over the file, and what is wrong with file and environment.
@@ -224,7 +292,7 @@ mod tests {
     fn config(line: &[&str], file: Option<&str>) -> Config {
         match load(line, &[], file).unwrap() {
             Command::Run(config) => *config,
-            Command::Demo(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 
@@ -251,7 +319,7 @@ mod tests {
                 .chain(line.iter().copied());
             match load_matches(&command.get_matches_from(line), &[], file).unwrap() {
                 Command::Run(config) => config.tls.certificates,
-                Command::Demo(_) => unreachable!(),
+                _ => unreachable!(),
             }
         };
         let only = |path: &str| crate::config::CertificateSource::Directories(vec![path.into()]);

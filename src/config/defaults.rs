@@ -16,6 +16,10 @@ pub fn listen() -> SocketAddr {
 
 /// The port of a Service in front: what the container listens on is nobody's business outside.
 pub const REDIRECT_PORT: u16 = 443;
+/// The admin port of Envoy, which dashboards and probes of many clusters know already.
+pub fn admin_listen() -> SocketAddr {
+    SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9901))
+}
 
 /// Where most application images listen, on the loopback that Pods share.
 pub fn upstream() -> Target {
@@ -84,6 +88,9 @@ pub const DRAIN_DELAY: Duration = Duration::from_secs(5);
 
 /// With the delay 25 s: inside the default grace period of 30 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Both stages of the drain with their defaults, and some seconds for the process to end.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(30);
 
 /// Threads beyond any machine's cores: more is a slip of the keyboard.
 pub const WORKERS_MOST: usize = 1024;

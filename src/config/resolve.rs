@@ -17,7 +17,7 @@ use super::problem::{ConfigErrors, Problem};
 use super::settings::Settings;
 use super::value::{address, app_metrics, duration, header, number, path, size, target, word};
 use super::{
-    AccessLog, Config, Drain, Headers, Http, Listen, Log, LogFormat, LogQuery, PortSharing,
+    AccessLog, Admin, Config, Drain, Headers, Http, Listen, Log, LogFormat, LogQuery, PortSharing,
     ProxyProtocolIn, ProxyProtocolOut, Redirect, TraceStart, Upstream, defaults,
 };
 
@@ -108,6 +108,20 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
     let reload = certificates::reload(s, r);
     let mut upstream = upstream(s, r);
     let app_metrics = r.or("app-metrics", &s.app_metrics, None, app_metrics::or_off);
+    upstream.health_path = r.or(
+        "upstream-health-path",
+        &s.upstream_health_path,
+        None,
+        target::path_or_off,
+    );
+    let admin = Admin {
+        listen: r.or(
+            "admin-listen",
+            &s.admin_listen,
+            Some(defaults::admin_listen()),
+            address::listen_or_off,
+        ),
+    };
     listen.max_connections = r.optional("max-connections", &s.max_connections, connections);
     upstream.max_connections = r.or(
         "max-upstream-connections",
@@ -131,6 +145,7 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
         headers,
         drain,
         log,
+        admin,
         workers,
         app_metrics,
     }
@@ -197,6 +212,7 @@ fn upstream(s: &Settings, r: &mut Reader<'_>) -> Upstream {
         response_timeout: None,
         idle_timeout: defaults::UPSTREAM_IDLE_TIMEOUT,
         keepalive_interval: defaults::KEEPALIVE_INTERVAL,
+        health_path: None,
     }
 }
 

@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 const LISTENING: &str = "Listening";
+const ADMIN: &str = "Admin port";
 const CERTIFICATES: &str = "Certificates";
 const APPLICATION: &str = "Application";
 const LIMITS: &str = "Limits";
@@ -113,6 +114,13 @@ pub struct Settings {
     /// The application's own metrics on loopback, http://127.0.0.1:PORT/PATH, served at /metrics/app of the admin port; or off [default: off]
     #[arg(long, value_name = "URL", help_heading = APPLICATION, env = "TLS_SIDECAR_APP_METRICS", hide_env_values = true)]
     pub app_metrics: Option<String>,
+    /// Ask the application for this path, and take any answer below 500 for its being there, instead of opening a connection, e.g. /healthz, or off [default: off]
+    #[arg(long, value_name = "PATH", help_heading = APPLICATION, env = "TLS_SIDECAR_UPSTREAM_HEALTH_PATH", hide_env_values = true)]
+    pub upstream_health_path: Option<String>,
+
+    /// Address of probes, metrics, the status page and control (which only loopback peers have): ADDRESS:PORT, or a port for every address; port 0 picks a free one; or off [default: [::]:9901, or 0.0.0.0:9901 where there is no IPv6]
+    #[arg(long, value_name = "ADDR", help_heading = ADMIN, env = "TLS_SIDECAR_ADMIN_LISTEN", hide_env_values = true)]
+    pub admin_listen: Option<String>,
 
     /// Open connections from clients at most; beyond it the kernel queues [default: from the limit of open files]
     #[arg(long, value_name = "N", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_CONNECTIONS", hide_env_values = true)]
@@ -255,6 +263,8 @@ impl Settings {
             upstream: self.upstream.or(lower.upstream),
             proxy_protocol_out: self.proxy_protocol_out.or(lower.proxy_protocol_out),
             app_metrics: self.app_metrics.or(lower.app_metrics),
+            upstream_health_path: self.upstream_health_path.or(lower.upstream_health_path),
+            admin_listen: self.admin_listen.or(lower.admin_listen),
             max_connections: self.max_connections.or(lower.max_connections),
             max_upstream_connections: self
                 .max_upstream_connections

@@ -39,9 +39,11 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--{} {}: {}", self.flag, self.address, self.source)?;
         match self.source.kind() {
-            io::ErrorKind::PermissionDenied => f.write_str(
+            io::ErrorKind::PermissionDenied => write!(
+                f,
                 "; set the Pod's sysctl net.ipv4.ip_unprivileged_port_start=0 \
-                 (securityContext.sysctls), or listen on a port above 1023, e.g. --listen [::]:8443",
+                 (securityContext.sysctls), or listen on a port above 1023, e.g. --{} [::]:8443",
+                self.flag
             ),
             io::ErrorKind::AddrInUse => {
                 f.write_str("; another process has the port: stop it, or choose another port")

@@ -136,6 +136,16 @@ pub fn encode(version: ProxyProtocolOut, source: SocketAddr, destination: Socket
     }
 }
 
+/// The header of a connection that speaks for nobody but ourselves, such as a health check.
+pub fn encode_unknown(version: ProxyProtocolOut) -> &'static [u8] {
+    match version {
+        ProxyProtocolOut::Off => b"",
+        ProxyProtocolOut::V1 => b"PROXY UNKNOWN\r\n",
+        // Signature, version 2 with LOCAL, no family, no addresses (section 2.2).
+        ProxyProtocolOut::V2 => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    }
+}
+
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -159,6 +169,18 @@ mod tests {
             any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
             any::<([u8; 16], u16)>().prop_map(SocketAddr::from),
         ]
+    }
+
+    #[test]
+    fn the_header_of_a_health_check_reads_back_as_one() {
+        assert_eq!(
+            parse_v1(encode_unknown(ProxyProtocolOut::V1)).unwrap(),
+            None
+        );
+        assert_eq!(
+            parse_v2(encode_unknown(ProxyProtocolOut::V2)).unwrap(),
+            None
+        );
     }
 
     proptest! {

@@ -81,6 +81,16 @@ pub enum Unready {
     CertificateExpired,
 }
 
+impl CertificateStatus {
+    /// How far its lifetime has gone at `now`, which may be later than the last look.
+    pub fn age_at(&self, now: SystemTime) -> Age {
+        match &self.in_service {
+            Some(certificate) => Age::of(certificate.facts(), now),
+            None => self.age,
+        }
+    }
+}
+
 impl Status {
     pub(super) fn new(on_expiry: OnExpiry) -> Self {
         Self {
@@ -94,7 +104,7 @@ impl Status {
     /// What of this keeps the sidecar from being ready.
     pub fn unready(&self) -> Option<Unready> {
         let default = self.certificates.first()?;
-        let is_over = default.age == Age::Expired;
+        let is_over = default.age_at(SystemTime::now()) == Age::Expired;
         (is_over && self.on_expiry == OnExpiry::Unready).then_some(Unready::CertificateExpired)
     }
 

@@ -21,12 +21,18 @@ const FLOORS: [&[&str]; 6] = [
 /// On one floor, the first room may use the second and not the other way round.
 ///
 /// TLS reads from a sniffed socket and says goodbye with a linger, both of `net`; numbers and
-/// records take their labels from what a handshake settled, which is of `tls`.
-const SIDEWAYS: [(&str, &str); 4] = [
+/// records take their labels from what a handshake settled, which is of `tls`. Readiness connects to
+/// the application through `net`, and HTTP/2 needs a place for its streams, which is `drain`. The
+/// admin port tells what `reload` publishes and asks for what a signal asks for.
+const SIDEWAYS: [(&str, &str); 8] = [
     ("proxy", "upstream"),
     ("main", "cli"),
     ("tls", "net"),
     ("telemetry", "tls"),
+    ("readiness", "net"),
+    ("readiness", "drain"),
+    ("admin", "reload"),
+    ("admin", "signal"),
 ];
 
 /// Lines of code in one file; beyond that it is about more than one thing.

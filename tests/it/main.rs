@@ -13,6 +13,7 @@
     reason = "a test that cannot go on says so by panicking, and owns its tasks and threads"
 )]
 
+mod admin;
 mod adversary;
 mod certificates;
 mod drain;

@@ -9,6 +9,7 @@
     reason = "a vocabulary for tests to come; each topic uses a part of it"
 )]
 
+pub(crate) mod admin;
 pub(crate) mod application;
 pub(crate) mod background;
 pub(crate) mod certs;

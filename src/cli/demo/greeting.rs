@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(super) struct Greeting<'a> {
     /// The proxy's first TLS listener.
     pub(super) address: SocketAddr,
+    /// The admin port.
+    pub(super) admin: Option<SocketAddr>,
     /// The application's address as the proxy was given it.
     pub(super) upstream: &'a str,
     /// The secret's directory.
@@ -97,6 +99,9 @@ impl fmt::Display for Greeting<'_> {
         writeln!(out)?;
         writeln!(out, "  TLS on       {}", self.address)?;
         writeln!(out, "  passes to    {} ({application})", self.upstream)?;
+        if let Some(admin) = self.admin {
+            writeln!(out, "  status page  http://{admin}/")?;
+        }
         writeln!(out, "  certificate  {}", self.directory.display())?;
         writeln!(
             out,
@@ -128,6 +133,7 @@ mod tests {
 
     fn greeting(address: &str) -> Greeting<'static> {
         Greeting {
+            admin: None,
             address: address.parse().unwrap(),
             upstream: "http://127.0.0.1:40113",
             directory: Path::new("/tmp/demo"),

@@ -13,6 +13,26 @@ pub(super) fn find(settings: &Settings, config: &Config, errors: &mut ConfigErro
     in_redirect(settings, config, errors);
     in_certificates(settings, errors);
     in_headers(settings, &config.headers, errors);
+    in_admin(config, errors);
+}
+
+fn in_admin(config: &Config, errors: &mut ConfigErrors) {
+    if config.upstream.health_path.is_some() && config.upstream.target.protocol == Protocol::Raw {
+        errors.push(Problem::conflict(
+            "upstream-health-path",
+            "an application of raw bytes (tcp://) answers no path; leave it out",
+        ));
+    }
+    if let Some(address) = config.admin.listen
+        && address.port() != 0
+        && config.listen.addresses.contains(&address)
+    {
+        errors.push(Problem::value(
+            "admin-listen",
+            &address.to_string(),
+            "is where --listen takes TLS; choose another port",
+        ));
+    }
 }
 
 fn in_listeners(s: &Settings, listen: &Listen, errors: &mut ConfigErrors) {

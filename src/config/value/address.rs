@@ -82,6 +82,14 @@ pub fn port(text: &str) -> Result<u16, PortError> {
     }
 }
 
+/// Parses `off`, or an address to listen on.
+pub fn listen_or_off(text: &str) -> Result<Option<SocketAddr>, ListenError> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    listen(text).map(Some)
+}
+
 fn wrong_listen(text: &str) -> ListenError {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<IpAddr>().is_ok() {

@@ -34,8 +34,8 @@ impl fmt::Display for SizeError {
                 write!(
                     f,
                     "out of bounds; write {} to {}",
-                    Shown(*low),
-                    Shown(*high)
+                    Shown(u64::from(*low)),
+                    Shown(u64::from(*high))
                 )
             }
         }
@@ -46,7 +46,7 @@ impl std::error::Error for SizeError {}
 
 /// A size in the largest binary unit that shows it exactly.
 #[derive(Debug, Clone, Copy)]
-struct Shown(u32);
+pub struct Shown(pub u64);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_shown_is_read_back(size in any::<u32>()) {
-            prop_assert_eq!(bytes(&Shown(size).to_string()), Ok(u64::from(size)));
+            prop_assert_eq!(bytes(&Shown(u64::from(size)).to_string()), Ok(u64::from(size)));
         }
 
         #[test]

@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 
+use http::uri::PathAndQuery;
+
 use super::address::is_digits;
 use crate::config::{Address, Protocol, Target};
 
@@ -121,6 +123,29 @@ pub fn target(text: &str) -> Result<Target, TargetError> {
         protocol,
         address: address(rest, usual_port)?,
     })
+}
+
+/// A text that is no path to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathError;
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a path; write one that begins with a slash, e.g. /healthz, or off")
+    }
+}
+
+impl std::error::Error for PathError {}
+
+/// Parses `off`, or a path, with its query if it has one, to ask the application for.
+pub fn path_or_off(text: &str) -> Result<Option<PathAndQuery>, PathError> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    if !text.starts_with('/') || text.contains('#') {
+        return Err(PathError);
+    }
+    text.parse().map(Some).map_err(|_| PathError)
 }
 
 /// A bare port is looked for on both loopback addresses, as `localhost` is.
@@ -301,6 +326,27 @@ mod tests {
         }
         let long = format!("unix:/{}", "a".repeat(107));
         assert_eq!(target(&long), Err(TargetError::LongPath));
+    }
+
+    #[test]
+    fn a_health_path_begins_with_a_slash() {
+        let path = |text| path_or_off(text).map(|path| path.map(|path| path.to_string()));
+        assert_eq!(path("off"), Ok(None));
+        assert_eq!(
+            path("/health?deep=1"),
+            Ok(Some("/health?deep=1".to_owned()))
+        );
+        for text in [
+            "",
+            "health",
+            "http://app/health",
+            "*",
+            "/a b",
+            "/a#b",
+            "/\n",
+        ] {
+            assert_eq!(path(text), Err(PathError), "{text:?}");
+        }
     }
 
     #[test]

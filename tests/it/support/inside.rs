@@ -23,6 +23,7 @@ impl Inside {
     pub(crate) fn start(secret: &SecretDir, more: Settings) -> Self {
         let settings = Settings {
             listen: vec!["127.0.0.1:0".to_owned()],
+            admin_listen: Some("off".to_owned()),
             cert_dir: vec![secret.as_str().to_owned()],
             drain_delay: Some("0s".to_owned()),
             log_level: Some("error".to_owned()),

@@ -18,9 +18,14 @@ use super::clients::Client;
 use super::secret_dir::SecretDir;
 use super::wait::{PATIENCE, eventually};
 
+/// Turns the admin port on, at a port of the kernel's choice.
+pub(crate) const ADMIN: [&str; 2] = ["--admin-listen", "127.0.0.1:0"];
+
 /// Given unless the test gives the flag itself: ports of the kernel's choice and a log a test can read.
-const BASE: [(&str, &str); 3] = [
+const BASE: [(&str, &str); 4] = [
     ("--listen", "127.0.0.1:0"),
+    // Its look at the application is a connection that tests of connections would count.
+    ("--admin-listen", "off"),
     ("--log-format", "json"),
     ("--access-log", "all"),
 ];
@@ -30,6 +35,17 @@ const BASE: [(&str, &str); 3] = [
 pub(crate) struct Sidecar {
     process: Process,
     address: SocketAddr,
+}
+
+/// A sidecar that may not listen yet.
+#[derive(Debug)]
+pub(crate) struct Starting(Process);
+
+impl Starting {
+    /// Where the admin port is; it must be on.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.0.admin()
+    }
 }
 
 /// A sidecar with the authority and the Secret mount it serves from.
@@ -126,6 +142,11 @@ impl Sidecar {
         Some(Self::listening(Process::spawn(program, arguments)))
     }
 
+    /// Starts it and waits for nothing: it may not listen yet.
+    pub(crate) fn start_early(arguments: &[&str]) -> Starting {
+        Starting(Process::spawn(&[], arguments))
+    }
+
     fn listening(process: Process) -> Self {
         let line = process.wait_for_log("the line that says it listens", |line| {
             line["message"] == "listening"
@@ -158,6 +179,11 @@ impl Sidecar {
     /// Where it accepts TLS: the first listener.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the admin port is; it must be on.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.process.admin()
     }
 
     /// The process ID.
@@ -282,6 +308,13 @@ impl Process {
             }
             text = self.output.grown.wait_timeout(text, left).unwrap().0;
         }
+    }
+
+    fn admin(&self) -> SocketAddr {
+        let line = self.wait_for_log("the line with the admin port", |line| {
+            line["message"] == "admin port listening"
+        });
+        line["address"].as_str().unwrap().parse().unwrap()
     }
 
     fn ended(mut self) -> Ended {

@@ -1,0 +1,91 @@
+//! What every worker is made from, before its thread is there.
+//!
+//! Invariant: workers share what is published and counted, and nothing else.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use super::BindError;
+use super::listening::Door;
+use crate::config::{self, Config, Protocol};
+use crate::drain::Drain;
+use crate::proxy::{Crowd, Handshakes, Policy, Worker};
+use crate::reload::Certificates;
+use crate::runtime::Seed;
+use crate::telemetry::record::Telemetry;
+use crate::tls::{self, Acceptor, Offer};
+use crate::upstream::{self, Outage, Upstream};
+
+/// What all workers are made from.
+pub(super) struct Plan {
+    acceptor: Acceptor,
+    crowd: Arc<Crowd>,
+    policy: Arc<Policy>,
+    upstream: config::Upstream,
+    outage: Arc<Outage>,
+    workers: NonZeroUsize,
+}
+
+impl Plan {
+    pub(super) fn new(
+        config: &Config,
+        workers: NonZeroUsize,
+        certificates: &Certificates,
+    ) -> Result<Self, BindError> {
+        let offer = match config.upstream.target.protocol {
+            Protocol::Raw => Offer::Raw,
+            Protocol::Http1 | Protocol::H2c => Offer::Http,
+        };
+        let (set, tickets) = (certificates.set.clone(), certificates.tickets.clone());
+        let acceptor = tls::acceptor(&config.tls, offer, set, tickets)
+            .map_err(|error| BindError::Tls(error.to_string()))?;
+        let policy = Policy {
+            listen: config.listen.clone(),
+            http: config.http.clone(),
+            headers: config.headers.clone(),
+            protocol: config.upstream.target.protocol,
+            proxy_protocol_out: config.upstream.proxy_protocol,
+        };
+        let upstream = config.upstream.clone();
+        let outage = Arc::new(Outage::new(upstream.connect_timeout));
+        Ok(Self {
+            acceptor,
+            crowd: Arc::new(Crowd::of(workers.get())),
+            policy: Arc::new(policy),
+            upstream,
+            outage,
+            workers,
+        })
+    }
+
+    pub(super) fn seed(&self, listeners: &[Door], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {
+        let (acceptor, policy) = (self.acceptor.clone(), Arc::clone(&self.policy));
+        let (section, workers) = (self.upstream.clone(), self.workers.get());
+        let outage = Arc::clone(&self.outage);
+        let (telemetry, crowd) = (Arc::clone(telemetry), Arc::clone(&self.crowd));
+        let worker = move || {
+            let limits = upstream::Limits {
+                header_size: policy.http.max_header_size,
+                headers: policy.http.max_headers,
+                keepalive: section.keepalive_interval,
+            };
+            Worker {
+                acceptor,
+                handshakes: Handshakes::new(crowd),
+                upstream: Upstream::new(&section, limits, workers, Arc::clone(&telemetry), outage),
+                drain: Drain::default(),
+                telemetry,
+                policy,
+            }
+        };
+        let listeners = listeners
+            .iter()
+            .map(|(entrance, socket)| Ok((*entrance, socket.try_clone()?)))
+            .collect::<io::Result<_>>()?;
+        Ok(Seed {
+            listeners,
+            worker: Box::new(worker),
+        })
+    }
+}
