@@ -38,10 +38,8 @@ use plan::Plan;
 /// Why the proxy did not start.
 #[derive(Debug)]
 pub enum BindError {
-    /// No certificate to serve, or no secret to share tickets with.
+    /// No certificate to serve, no secret to share tickets with, or nobody to trust.
     Certificate(reload::OpenError),
-    /// No TLS with these settings.
-    Tls(String),
     /// An address is not to be had.
     Listen(net::BindError),
     /// No thread, no runtime, no descriptor.
@@ -52,7 +50,6 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate(error) => error.fmt(f),
-            Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Listen(error) => error.fmt(f),
             Self::System(error) => write!(f, "starting: {error}"),
         }
@@ -134,7 +131,7 @@ pub fn bind(mut config: Config) -> Result<Bound, BindError> {
     let listeners = listening::bind(&config.listen)?;
     let (addresses, redirects) = listening::addresses(&listeners)?;
     let count = config.workers.unwrap_or_else(limits::cpus);
-    let plan = Plan::new(&config, count, &certificates)?;
+    let plan = Plan::new(&config, count, &certificates);
     let telemetry: Arc<[_]> = (0..count.get())
         .map(|_| Arc::new(Telemetry::new(outlets.clone())))
         .collect();

@@ -19,6 +19,7 @@ pub use resolve::log_level;
 pub use problem::{ConfigErrors, Problem};
 pub use settings::{Settings, prefixed};
 pub use shown::Shown;
+pub use value::client::ClientPattern;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -141,6 +142,43 @@ pub struct Tls {
     pub unknown_sni: UnknownSni,
     /// Session-ticket secrets shared by every replica; `None` makes keys at start.
     pub ticket_key_dir: Option<PathBuf>,
+    /// Who may come in by certificate; `None` asks nobody for one.
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// Client certificates: who is asked for one, and which are good.
+#[derive(Debug, Clone)]
+pub struct ClientAuth {
+    /// Whether a client without one is let in.
+    pub mode: ClientAuthMode,
+    /// Files and directories with the authorities that are trusted.
+    pub authorities: Vec<PathBuf>,
+    /// Files and directories with revocation lists.
+    pub revocations: Vec<PathBuf>,
+    /// Clients that may come in; with none here and none in the file, every good certificate may.
+    pub allow: Vec<ClientPattern>,
+    /// A file with more of them, one a line.
+    pub allow_file: Option<PathBuf>,
+}
+
+/// `--client-auth`, where it is not off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuthMode {
+    /// A client may come without a certificate; one that it shows must be good.
+    Optional,
+    /// Nobody comes in without a good certificate.
+    Required,
+}
+
+/// `--client-cert-headers`: what the application is told of a client's certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    /// `Client-Cert` (RFC 9440).
+    pub leaf: bool,
+    /// `Client-Cert-Chain` (RFC 9440).
+    pub chain: bool,
+    /// `X-Forwarded-Client-Cert`, as Envoy writes it.
+    pub forwarded: bool,
 }
 
 /// How certificates are kept in step with their files.
@@ -293,6 +331,8 @@ pub struct Http {
     pub max_connection_age: Option<Duration>,
     /// Connections under a replaced certificate are asked so, spread over this; `None` for never.
     pub retire_over: Option<Duration>,
+    /// What a client whose certificate is no longer good has in flight may go on for this long.
+    pub revoked_grace: Duration,
 }
 
 /// Header policy beyond the default.
@@ -310,6 +350,8 @@ pub struct Headers {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether a request without a trace gets one.
     pub trace_start: TraceStart,
+    /// What is told of client certificates, where they are asked for; nobody else's word counts then.
+    pub identity: Option<IdentityHeaders>,
 }
 
 /// `--trace-start`.

@@ -10,6 +10,7 @@ mod body;
 mod checks;
 mod connection;
 mod downstream;
+mod entitlement;
 mod error;
 mod frames;
 mod framing;

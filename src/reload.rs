@@ -12,6 +12,7 @@ mod report;
 mod status;
 mod store;
 mod tickets;
+mod trust;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -25,7 +26,9 @@ use crate::config::{self, CertificateSource};
 use crate::drain::Stage;
 use crate::live::{Live, Publisher, live};
 use crate::telemetry::certificates::{CertificateMetrics, ReloadResult};
-use crate::tls::{self, CertSet, LoadError, Places, SecretsError, TicketSecrets, Versions};
+use crate::tls::{
+    self, Acceptor, CertSet, LoadError, Offer, Places, SecretsError, TrustError, Versions,
+};
 use bulletin::Bulletin;
 pub use expiry::Age;
 pub use mount::Mounts;
@@ -33,6 +36,8 @@ use pace::Pace;
 pub use status::{CertificateStatus, Event, Problem, Status, Unready};
 use store::{Outcome, Policy, Store, Urgency};
 use tickets::Tickets;
+pub use trust::TrustStatus;
+use trust::{ClientTrust, FirstTrust};
 pub use watch::Health;
 use watch::{Change, Watch};
 
@@ -55,6 +60,7 @@ pub struct Reloader {
     source: CertificateSource,
     section: config::Reload,
     tickets: Option<Tickets>,
+    trust: Option<ClientTrust>,
     store: Store,
     versions: Versions,
     certificate_places: Places,
@@ -69,10 +75,8 @@ pub struct Reloader {
 /// What others hold of a reloader.
 #[derive(Debug, Clone)]
 pub struct Certificates {
-    /// What is served.
-    pub set: Live<CertSet>,
-    /// What shared tickets are made from.
-    pub tickets: Option<Live<TicketSecrets>>,
+    /// Serves them.
+    pub acceptor: Acceptor,
     /// What is known.
     pub status: Live<Status>,
     /// What is counted.
@@ -88,6 +92,10 @@ pub enum OpenError {
     Certificate(LoadError),
     /// No secrets for `--ticket-key-dir`.
     Tickets(SecretsError),
+    /// Nothing to judge clients by.
+    Trust(TrustError),
+    /// No TLS with these settings.
+    Tls(String),
 }
 
 impl std::fmt::Display for OpenError {
@@ -95,6 +103,8 @@ impl std::fmt::Display for OpenError {
         match self {
             Self::Certificate(error) => error.fmt(f),
             Self::Tickets(error) => error.fmt(f),
+            Self::Trust(error) => error.fmt(f),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
         }
     }
 }
@@ -122,9 +132,11 @@ impl Reloader {
     /// Loads what is there.
     ///
     /// # Errors
-    /// What keeps every certificate from being served, or the tickets from being shared.
+    /// What keeps every certificate from being served, the tickets from being shared or clients
+    /// from being judged.
     pub fn open(
         tls: &config::Tls,
+        offer: Offer,
         section: config::Reload,
     ) -> Result<(Self, Certificates), OpenError> {
         let policy = Policy {
@@ -135,7 +147,12 @@ impl Reloader {
         let loaded = first_load(&source, policy).map_err(OpenError::Certificate)?;
         let tickets = tls.ticket_key_dir.clone().map(Tickets::open).transpose();
         let (tickets, secrets) = tickets.map_err(OpenError::Tickets)?.unzip();
+        let trust = tls.client_auth.clone().map(FirstTrust::open).transpose();
+        let trust = trust.map_err(OpenError::Trust)?;
         let (set, live_set) = live(loaded.set);
+        let first = trust.as_ref().map(FirstTrust::trust);
+        let (keeper, acceptor) = tls::acceptor(tls, offer, live_set, secrets, first)
+            .map_err(|error| OpenError::Tls(error.to_string()))?;
         let certificate_places = loaded.places;
         let (places, seen) = live(certificate_places.clone());
         let (bulletin, status) = Bulletin::new(section);
@@ -155,6 +172,7 @@ impl Reloader {
             source,
             section,
             tickets,
+            trust: trust.map(|trust| trust.kept_by(keeper)),
             store: loaded.store,
             versions: loaded.versions,
             certificate_places,
@@ -169,9 +187,11 @@ impl Reloader {
         report::started(&loaded.outcomes);
         reloader.bulletin.record(loaded.outcomes);
         reloader.bulletin.refresh(&reloader.store);
+        if let Some(trust) = &reloader.trust {
+            reloader.bulletin.trust(None, trust.status());
+        }
         let certificates = Certificates {
-            set: live_set,
-            tickets: secrets,
+            acceptor,
             status,
             metrics,
             trigger,
@@ -197,7 +217,10 @@ impl Reloader {
         let mut is_late = self.follow_places(None) | self.rewatch();
         let mut poll = Instant::now() + self.section.poll_interval;
         loop {
-            let retry = self.store.next_retry().map(|wait| Instant::now() + wait);
+            let trust = self.trust.as_ref().and_then(ClientTrust::next_retry);
+            let retries = [self.store.next_retry(), trust];
+            let retry = retries.into_iter().flatten().min();
+            let retry = retry.map(|wait| Instant::now() + wait);
             let wake = match is_late {
                 true => Instant::now(),
                 false => retry.map_or(poll, |retry| retry.min(poll)),
@@ -215,6 +238,9 @@ impl Reloader {
             if poll <= Instant::now() {
                 is_late |= self.rewatch();
                 self.bulletin.refresh(&self.store);
+                if let Some(trust) = &mut self.trust {
+                    trust.remind();
+                }
                 poll = Instant::now() + self.section.poll_interval;
             }
         }
@@ -236,6 +262,7 @@ impl Reloader {
         {
             tickets.look();
         }
+        self.look_at_trust(look);
         if !look.must_read && self.versions.are_unchanged() {
             return self.follow_places(None);
         }
@@ -260,7 +287,22 @@ impl Reloader {
         self.follow_places(Some(places))
     }
 
-    /// Watches the certificates at `places` and the tickets; whether something may have been missed.
+    fn look_at_trust(&mut self, look: Look) {
+        let Some(trust) = &mut self.trust else {
+            return;
+        };
+        if !look.must_read && trust.are_unchanged() {
+            return;
+        }
+        let before = trust.status().last_error;
+        let event = trust.look(look.urgency);
+        let status = trust.status();
+        if event.is_some() || status.last_error != before {
+            self.bulletin.trust(event, status);
+        }
+    }
+
+    /// Watches the certificates at `places`, tickets and trust; whether something may have been missed.
     fn follow_places(&mut self, places: Option<Places>) -> bool {
         if let Some(places) = places {
             self.certificate_places = places;
@@ -268,6 +310,9 @@ impl Reloader {
         let mut places = self.certificate_places.clone();
         if let Some(tickets) = &self.tickets {
             places = places.with(&tickets.places);
+        }
+        if let Some(trust) = &self.trust {
+            places = places.with(&trust.places);
         }
         let is_moved = places != *self.places.current();
         if is_moved {

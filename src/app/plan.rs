@@ -6,15 +6,14 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::BindError;
 use super::listening::Door;
-use crate::config::{self, Config, Protocol};
+use crate::config::{self, Config};
 use crate::drain::Drain;
 use crate::proxy::{Crowd, Handshakes, Policy, Worker};
 use crate::reload::Certificates;
 use crate::runtime::Seed;
 use crate::telemetry::record::Telemetry;
-use crate::tls::{self, Acceptor, Offer};
+use crate::tls::Acceptor;
 use crate::upstream::{self, Outage, Upstream};
 
 /// What all workers are made from.
@@ -28,18 +27,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(
-        config: &Config,
-        workers: NonZeroUsize,
-        certificates: &Certificates,
-    ) -> Result<Self, BindError> {
-        let offer = match config.upstream.target.protocol {
-            Protocol::Raw => Offer::Raw,
-            Protocol::Http1 | Protocol::H2c => Offer::Http,
-        };
-        let (set, tickets) = (certificates.set.clone(), certificates.tickets.clone());
-        let acceptor = tls::acceptor(&config.tls, offer, set, tickets)
-            .map_err(|error| BindError::Tls(error.to_string()))?;
+    pub(super) fn new(config: &Config, workers: NonZeroUsize, certificates: &Certificates) -> Self {
         let policy = Policy {
             listen: config.listen.clone(),
             http: config.http.clone(),
@@ -49,14 +37,14 @@ impl Plan {
         };
         let upstream = config.upstream.clone();
         let outage = Arc::new(Outage::new(upstream.connect_timeout));
-        Ok(Self {
-            acceptor,
+        Self {
+            acceptor: certificates.acceptor.clone(),
             crowd: Arc::new(Crowd::of(workers.get())),
             policy: Arc::new(policy),
             upstream,
             outage,
             workers,
-        })
+        }
     }
 
     pub(super) fn seed(&self, listeners: &[Door], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {

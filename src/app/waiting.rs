@@ -7,18 +7,27 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::BindError;
-use crate::config::Config;
+use crate::config::{Config, Protocol};
 use crate::reload::{Certificates, OpenError, Reloader};
+use crate::tls::Offer;
 use crate::{runtime, signal};
 
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(100);
 
+fn open_once(config: &Config) -> Result<(Reloader, Certificates), OpenError> {
+    let offer = match config.upstream.target.protocol {
+        Protocol::Raw => Offer::Raw,
+        Protocol::Http1 | Protocol::H2c => Offer::Http,
+    };
+    Reloader::open(&config.tls, offer, config.reload)
+}
+
 /// Loads what there is to serve.
 pub(super) fn open(config: &Config) -> Result<(Reloader, Certificates), BindError> {
-    let first = Reloader::open(&config.tls, config.reload);
+    let first = open_once(config);
     match (first, config.reload.wait_for_certificate) {
-        (Err(OpenError::Certificate(error)), Some(limit)) => {
+        (Err(error @ (OpenError::Certificate(_) | OpenError::Trust(_))), Some(limit)) => {
             tracing::warn!(%error, ?limit, "no certificate yet; waiting for it");
             runtime::on_this_thread(async { Ok(wait(config, limit).await) })?
         }
@@ -37,8 +46,8 @@ async fn wait(config: &Config, limit: Duration) -> Result<(Reloader, Certificate
             },
             () = tokio::time::sleep(STEP) => {}
         }
-        match Reloader::open(&config.tls, config.reload) {
-            Err(OpenError::Certificate(_)) if Instant::now() < end => {}
+        match open_once(config) {
+            Err(OpenError::Certificate(_) | OpenError::Trust(_)) if Instant::now() < end => {}
             opened => return opened.map_err(BindError::Certificate),
         }
     }

@@ -103,3 +103,6 @@ pub const CERTIFICATE_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Below this the files would be read more often than anybody writes them.
 pub const CERTIFICATE_POLL_SHORTEST: Duration = Duration::from_millis(100);
+
+/// A client that is no longer trusted is not waited for.
+pub const REVOKED_GRACE: Duration = Duration::ZERO;

@@ -4,6 +4,7 @@
 //! default from then on, so that every other one is still looked at, and all are returned together.
 
 mod certificates;
+mod clients;
 mod contradictions;
 
 use std::fmt::Display;
@@ -104,8 +105,11 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
     let workers = r.optional("workers", &s.workers, |text| {
         number::count(text, defaults::WORKERS_MOST)
     });
-    let tls = certificates::tls(s, r);
+    let mut tls = certificates::tls(s, r);
     let reload = certificates::reload(s, r);
+    tls.client_auth = clients::auth(s, r);
+    let identity = clients::headers(s, r);
+    let revoked_grace = clients::grace(s, r);
     let mut upstream = upstream(s, r);
     let app_metrics = r.or("app-metrics", &s.app_metrics, None, app_metrics::or_off);
     upstream.health_path = r.or(
@@ -129,13 +133,15 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
         defaults::MAX_UPSTREAM_CONNECTIONS,
         connections,
     );
-    let http = http(s, r);
+    let mut http = http(s, r);
+    http.revoked_grace = revoked_grace;
     timeouts(s, r, &mut listen, &mut upstream);
     let mut headers = headers(s, r, listen.trusted_proxies.clone());
     let (drain, log) = (drain(s, r), log(s, r));
     if r.or("trace-start", &s.trace_start, false, word::switch) {
         headers.trace_start = TraceStart::Here;
     }
+    headers.identity = tls.client_auth.is_some().then_some(identity);
     Config {
         listen,
         tls,
@@ -270,6 +276,7 @@ fn http(s: &Settings, r: &mut Reader<'_>) -> Http {
             duration::or_off,
         ),
         retire_over: r.or("retire-over", &s.retire_over, None, duration::or_off),
+        revoked_grace: defaults::REVOKED_GRACE,
     }
 }
 
@@ -321,6 +328,7 @@ fn headers(s: &Settings, r: &mut Reader<'_>, trusted_proxies: Vec<IpNet>) -> Hea
         remove: r.list("remove-header", &s.remove_header, ',', header::name),
         trusted_proxies,
         trace_start: TraceStart::Never,
+        identity: None,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 const LISTENING: &str = "Listening";
 const ADMIN: &str = "Admin port";
 const CERTIFICATES: &str = "Certificates";
+const CLIENTS: &str = "Client certificates";
 const APPLICATION: &str = "Application";
 const LIMITS: &str = "Limits";
 const TIMEOUTS: &str = "Timeouts";
@@ -102,6 +103,34 @@ pub struct Settings {
     /// Between two looks at the certificate files, beside the watch on their directories, 100ms to 30s [default: 30s]
     #[arg(long, value_name = "DURATION", help_heading = CERTIFICATES, env = "TLS_SIDECAR_CERTIFICATE_POLL_INTERVAL", hide_env_values = true)]
     pub certificate_poll_interval: Option<String>,
+
+    /// Client certificates: off, optional (a client may have none, one that it shows must be good) or required [default: off]
+    #[arg(long, value_name = "MODE", help_heading = CLIENTS, env = "TLS_SIDECAR_CLIENT_AUTH", hide_env_values = true)]
+    pub client_auth: Option<String>,
+
+    /// Authorities whose clients are let in: a bundle in PEM or DER, or a directory of them; followed as it changes; repeatable or separated by commas [default: none]
+    #[arg(long, value_name = "PATH", help_heading = CLIENTS, env = "TLS_SIDECAR_CLIENT_CA_FILE", hide_env_values = true)]
+    pub client_ca_file: Vec<String>,
+
+    /// Revocation lists in PEM or DER, files or directories; every authority in a client's chain then needs one that has not expired; repeatable or separated by commas [default: none]
+    #[arg(long, value_name = "PATH", help_heading = CLIENTS, env = "TLS_SIDECAR_CLIENT_CRL_FILE", hide_env_values = true)]
+    pub client_crl_file: Vec<String>,
+
+    /// Clients that may come in, others get 403: uri:PATTERN, dns:PATTERN, cn:PATTERN or spki:sha256:DIGEST; repeatable or separated by commas; none lets in every client with a good certificate [default: none]
+    #[arg(long, value_name = "PATTERN", help_heading = CLIENTS, env = "TLS_SIDECAR_CLIENT_ALLOW", hide_env_values = true)]
+    pub client_allow: Vec<String>,
+
+    /// File with more such patterns, one a line, # begins a comment; followed as it changes [default: none]
+    #[arg(long, value_name = "FILE", help_heading = CLIENTS, env = "TLS_SIDECAR_CLIENT_ALLOW_FILE", hide_env_values = true)]
+    pub client_allow_file: Option<String>,
+
+    /// Headers that tell the application who the client is: client-cert and client-cert-chain (RFC 9440), xfcc (X-Forwarded-Client-Cert as Envoy writes it) or off; repeatable or separated by commas [default: client-cert]
+    #[arg(long, value_name = "WHICH", help_heading = CLIENTS, env = "TLS_SIDECAR_CLIENT_CERT_HEADERS", hide_env_values = true)]
+    pub client_cert_headers: Vec<String>,
+
+    /// When an open connection's client certificate has expired, was revoked or is no longer trusted, what is in flight may go on for this long; nothing new begins [default: 0s]
+    #[arg(long, value_name = "DURATION", help_heading = CLIENTS, env = "TLS_SIDECAR_REVOKED_GRACE", hide_env_values = true)]
+    pub revoked_grace: Option<String>,
 
     /// The application: http://HOST:PORT, h2c://HOST:PORT (HTTP/2 with prior knowledge, for gRPC), tcp://HOST:PORT (raw bytes) or unix:/PATH; a bare HOST:PORT means http://, a bare PORT localhost [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", help_heading = APPLICATION, env = "TLS_SIDECAR_UPSTREAM", hide_env_values = true)]
@@ -260,6 +289,13 @@ impl Settings {
             certificate_poll_interval: self
                 .certificate_poll_interval
                 .or(lower.certificate_poll_interval),
+            client_auth: self.client_auth.or(lower.client_auth),
+            client_ca_file: list(self.client_ca_file, lower.client_ca_file),
+            client_crl_file: list(self.client_crl_file, lower.client_crl_file),
+            client_allow: list(self.client_allow, lower.client_allow),
+            client_allow_file: self.client_allow_file.or(lower.client_allow_file),
+            client_cert_headers: list(self.client_cert_headers, lower.client_cert_headers),
+            revoked_grace: self.revoked_grace.or(lower.revoked_grace),
             upstream: self.upstream.or(lower.upstream),
             proxy_protocol_out: self.proxy_protocol_out.or(lower.proxy_protocol_out),
             app_metrics: self.app_metrics.or(lower.app_metrics),

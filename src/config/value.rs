@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod app_metrics;
+pub mod client;
 pub mod duration;
 pub mod header;
 pub mod number;

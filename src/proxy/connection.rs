@@ -33,7 +33,7 @@ use crate::config::{Protocol, ProxyProtocolIn};
 use crate::drain::{Signal, Stage, Streams};
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
 use crate::telemetry::metrics::Gauge;
-use crate::telemetry::record::ConnectionFacts;
+use crate::telemetry::record::{ConnectionFacts, Telemetry};
 use crate::tls::{Alpn, HandshakeFailure, Session};
 use crate::upstream::BoxError;
 
@@ -57,6 +57,8 @@ pub(super) struct Context {
     ungranted: Mutex<Option<OnUpgrade>>,
     /// The next answer says that the connection closes.
     closing: AtomicBool,
+    /// Whether it was told that the client is no longer good.
+    pub(super) is_told: AtomicBool,
     _permit: Permit,
 }
 
@@ -125,11 +127,16 @@ pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, 
             Box::pin(serve(worker, established, peer, permit)).await;
         }
         Err(failure) => {
-            metrics.count_handshake_failure(failure);
-            telemetry.failures.tell(failure, peer);
+            failed(&telemetry, failure, peer);
             telemetry.spans.handshake(peer, started, Err(failure));
         }
     }
+}
+
+/// Counts and tells that no session came about.
+pub(super) fn failed(telemetry: &Telemetry, failure: HandshakeFailure, client: SocketAddr) {
+    telemetry.metrics.count_handshake_failure(failure);
+    telemetry.failures.tell(failure, client);
 }
 
 async fn establish(
@@ -225,7 +232,8 @@ pub(super) async fn serve(
     } = established;
     let policy = Arc::clone(&worker.policy);
     let trust = Trust::of(peer, &policy.listen.trusted_proxies);
-    let mut forwarding = Forwarding::new(client, server, trust, &policy.headers);
+    let certificate = session.client.as_deref();
+    let mut forwarding = Forwarding::new(client, server, trust, certificate, &policy.headers);
     if session.is_in_clear() {
         forwarding = forwarding.in_clear();
     }
@@ -250,6 +258,7 @@ pub(super) async fn serve(
         forwarding,
         ungranted: Mutex::new(None),
         closing: AtomicBool::new(false),
+        is_told: AtomicBool::new(false),
         _permit: permit,
     });
     let reader = match (policy.protocol, alpn) {
@@ -323,7 +332,7 @@ async fn serve_http2(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
 }
 
 /// Last words, close_notify and FIN, in that order and within bounds, so that they arrive.
-async fn goodbye(mut stream: Downstream, words: &[u8]) {
+pub(super) async fn goodbye(mut stream: Downstream, words: &[u8]) {
     let speak = async {
         if !words.is_empty() {
             stream.write_all(words).await?;

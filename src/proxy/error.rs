@@ -10,6 +10,7 @@ use super::body::{Exchange, RequestBodyFailure, ResponseBody};
 use super::framing::HeadFault;
 use crate::net::ConnectError;
 use crate::telemetry::record::Flag;
+use crate::tls::ClientFault;
 use crate::upstream;
 
 /// Why the proxy ends a request itself.
@@ -31,6 +32,10 @@ pub(super) enum Refusal {
     Upstream(upstream::Error),
     /// The application switched protocols although nobody asked, or to another one than asked for.
     UnaskedSwitch,
+    /// The client's certificate does not let it in.
+    Client(ClientFault),
+    /// A name for which another certificate is shown than for the one that was asked for.
+    Misdirected,
     /// The application cannot do what was asked: an upgrade over HTTP/2 without RFC 8441.
     NoExtendedConnect,
 }
@@ -47,6 +52,7 @@ pub(super) struct Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Grpc {
     DeadlineExceeded = 4,
+    PermissionDenied = 7,
     ResourceExhausted = 8,
     Unimplemented = 12,
     Internal = 13,
@@ -200,6 +206,18 @@ impl Answer {
                 Grpc::Unavailable,
                 "upstream_unasked_switch",
                 "the application switched protocols unasked",
+            ),
+            Refusal::Client(fault) => Self::new(
+                StatusCode::FORBIDDEN,
+                Grpc::PermissionDenied,
+                "client_not_allowed",
+                fault.words(),
+            ),
+            Refusal::Misdirected => Self::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                Grpc::PermissionDenied,
+                "misdirected",
+                "the connection was opened for another name; open one for this name",
             ),
             Refusal::NoExtendedConnect => Self::new(
                 StatusCode::BAD_GATEWAY,

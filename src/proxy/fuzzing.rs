@@ -29,7 +29,7 @@ pub fn to_upstream(
 ) {
     let trust = Trust::of(client, &policy.listen.trusted_proxies);
     let server = ([192, 0, 2, 1], 443).into();
-    let forwarding = Forwarding::new(client, server, trust, &policy.headers);
+    let forwarding = Forwarding::new(client, server, trust, None, &policy.headers);
     headers::strip_hop_by_hop(headers);
     headers::set_forwarded(headers, &forwarding, host);
     headers::ensure_request_id(headers);

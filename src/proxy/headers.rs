@@ -5,6 +5,7 @@
 
 mod forwarded;
 mod hop_by_hop;
+mod identity;
 mod trace;
 mod trailers;
 

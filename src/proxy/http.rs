@@ -18,7 +18,7 @@ use super::connection::Context;
 use super::error::{self, Refusal, Shape};
 use super::framing::STAND_IN_METHOD;
 use super::upgrade::{self, Switch};
-use super::{checks, headers, redirect};
+use super::{checks, entitlement, headers, redirect};
 use crate::config::ProxyProtocolOut;
 use crate::net::encode_proxy_header;
 use crate::telemetry::record::Record;
@@ -69,6 +69,7 @@ fn prepare(
     }
     checks::number_of_fields(&request, context.worker.policy.http.max_headers)?;
     let host = checks::request(&request)?;
+    entitlement::check(context, host.as_ref())?;
     let policy = &context.worker.policy;
     if context.is_in_clear() {
         redirect::admit(&policy.listen.redirect, &request, host.as_ref())?;

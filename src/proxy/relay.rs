@@ -1,7 +1,7 @@
 //! Bytes both ways: upgraded connections and raw sessions.
 //!
 //! Half-close passes through; the end is when both directions have ended, when the drain is out of
-//! time, or when nothing has moved for `--stream-idle-timeout`. A drain that still has time lets a
+//! time, when the client's certificate is no longer good, or when nothing has moved for `--stream-idle-timeout`. A drain that still has time lets a
 //! tunnel live: ending it would lose what is on its way.
 
 use std::io;
@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Context;
+use super::entitlement;
 use crate::telemetry::record::Record;
 use crate::upstream::Tunnel;
 
@@ -72,6 +73,11 @@ where
         copied = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut application, BUFFER, BUFFER) => Some(copied),
         () = drain.forced() => {
             record.flag("cut");
+            context.worker.telemetry.metrics.cut.increment();
+            None
+        }
+        () = entitlement::over(context) => {
+            record.flag("client_not_allowed");
             context.worker.telemetry.metrics.cut.increment();
             None
         }

@@ -10,9 +10,11 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::Watch;
 use super::connection::Context;
+use super::entitlement::{self, Vigil};
 use super::recycle::Recycling;
 use crate::config;
 use crate::drain::{Signal, Stage, Streams};
+use crate::tls::ClientFault;
 
 /// A connection that has not had its first request gets this long when listeners have closed: its
 /// client was let in and its request is on the way (hyper would close it at once).
@@ -59,6 +61,10 @@ pub(super) struct Loop<'a> {
     quiet_since: Instant,
     graceful: Graceful,
     recycling: Recycling,
+    /// Ready when the client's certificate is no longer good.
+    vigil: Option<Vigil<'a>>,
+    /// When what such a client has in flight is over.
+    grace: Option<Instant>,
 }
 
 /// How far the graceful end has come.
@@ -85,6 +91,8 @@ impl<'a> Loop<'a> {
             quiet_since: Instant::now(),
             graceful: Graceful::Open,
             recycling: Recycling::of(context),
+            vigil: entitlement::vigil(context),
+            grace: None,
         }
     }
 
@@ -111,6 +119,13 @@ impl<'a> Loop<'a> {
             }
             if let Poll::Ready(stage) = self.drain.poll_changed(cx) {
                 self.stage(stage, connection);
+                continue;
+            }
+            if let Some(vigil) = &mut self.vigil
+                && let Poll::Ready(fault) = vigil.as_mut().poll(cx)
+            {
+                self.vigil = None;
+                self.lost(fault, connection);
                 continue;
             }
             let deadline = self.deadline();
@@ -154,6 +169,21 @@ impl<'a> Loop<'a> {
         }
     }
 
+    /// The client is no longer good: nothing new begins, and what is in flight has its grace.
+    fn lost<C: Connection>(&mut self, fault: ClientFault, connection: &mut C) {
+        entitlement::note(self.context, fault);
+        let grace = self.limits.revoked_grace;
+        match self.graceful {
+            Graceful::Cut(_) => {}
+            _ if grace.is_zero() => self.cut(connection),
+            Graceful::Open | Graceful::Due(_) => {
+                self.graceful(connection);
+                self.grace = Some(Instant::now() + grace);
+            }
+            Graceful::Asked => self.grace = Some(Instant::now() + grace),
+        }
+    }
+
     fn cut<C: Connection>(&mut self, connection: &mut C) {
         self.context.facts.cut.store(true, Ordering::Relaxed);
         match &self.cut {
@@ -188,15 +218,20 @@ impl<'a> Loop<'a> {
         if let Graceful::Cut(at) | Graceful::Due(at) = self.graceful {
             return at;
         }
-        let by_activity = match self.context.activity.watch() {
+        let by_activity = self.by_activity();
+        let by_activity = self.grace.map_or(by_activity, |at| by_activity.min(at));
+        match self.recycling.next() {
+            Some(at) if self.graceful == Graceful::Open => by_activity.min(at),
+            _ => by_activity,
+        }
+    }
+
+    fn by_activity(&self) -> Instant {
+        match self.context.activity.watch() {
             Watch::Head(since) => since + self.limits.request_header_timeout,
             Watch::Idle(since) => since + self.limits.idle_timeout,
             // Armed only when the timer has fired: a stream that was ended has its turn first.
             Watch::Sending(_) | Watch::Busy => self.timer.deadline(),
-        };
-        match self.recycling.next() {
-            Some(at) if self.graceful == Graceful::Open => by_activity.min(at),
-            _ => by_activity,
         }
     }
 
@@ -205,6 +240,12 @@ impl<'a> Loop<'a> {
         let now = Instant::now();
         if self.graceful == Graceful::Open && self.recycling.is_due(self.context, now) {
             self.recycle(connection);
+        }
+        if self.graceful == Graceful::Asked && self.grace.is_some_and(|at| at <= now) {
+            self.cut(connection);
+            let deadline = self.deadline();
+            self.timer.as_mut().reset(deadline);
+            return None;
         }
         match self.graceful {
             Graceful::Cut(_) => return Some(Ended::Cut),

@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use super::connection::Context;
+use super::connection::{self, Context};
 use super::downstream::Downstream;
 use super::{http, relay};
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::Record;
+use crate::tls::HandshakeFailure;
 
 /// Joins the client with a connection of its own to the application.
 pub(super) async fn serve(context: &Arc<Context>, stream: Downstream) {
+    if let Some(client) = &context.facts.session.client
+        && let Err(fault) = client.standing()
+    {
+        let failure = HandshakeFailure::Client(fault);
+        connection::failed(&context.worker.telemetry, failure, context.facts.client);
+        return connection::goodbye(stream, b"").await;
+    }
     let _gauge = Gauge::enter(Arc::clone(&context.worker.telemetry), |t| {
         &t.metrics.connections.raw
     });

@@ -11,6 +11,7 @@ use super::expiry::{Age, Reminder};
 use super::mount::Mounts;
 use super::status::{CertificateStatus, Event, Status};
 use super::store::{Outcome, Store};
+use super::trust::TrustStatus;
 use super::watch::Health;
 use crate::config;
 use crate::live::{Live, Publisher, live};
@@ -90,6 +91,17 @@ impl Bulletin {
                 words: outcome.words,
             });
         }
+        self.status.publish(status);
+    }
+
+    /// Tells what became of the trust in clients, and what it is now.
+    pub(super) fn trust(&mut self, event: Option<Event>, trust: TrustStatus) {
+        let mut status = Status::clone(&self.status.current());
+        if let Some(event) = event {
+            self.metrics.count_reload(event.result, event.reason);
+            status.remember(event);
+        }
+        status.trust = Some(trust);
         self.status.publish(status);
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::expiry::Age;
+use super::trust::TrustStatus;
 use super::watch::Health;
 use crate::config::OnExpiry;
 use crate::telemetry::certificates::ReloadResult;
@@ -26,6 +27,8 @@ pub struct Status {
     pub reloads: VecDeque<Event>,
     /// How changes are found.
     pub watch: Health,
+    /// Whom clients may be certified by; `None` where they are not asked.
+    pub trust: Option<TrustStatus>,
     on_expiry: OnExpiry,
 }
 
@@ -97,6 +100,7 @@ impl Status {
             certificates: Vec::new(),
             reloads: VecDeque::new(),
             watch: Health::Watching,
+            trust: None,
             on_expiry,
         }
     }

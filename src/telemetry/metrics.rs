@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 
-use crate::tls::{HandshakeFailure, Session};
+use crate::tls::{ClientFault, HandshakeFailure, Session};
 
 /// Upper bounds in seconds: OpenTelemetry's for HTTP durations, with three below 5 ms because a
 /// sidecar's own share is microseconds.
@@ -64,13 +64,16 @@ pub struct Metrics {
     /// From accept to the session.
     pub handshake_duration: Histogram,
     handshake_failures: Box<[(&'static str, Counter)]>,
+    /// Clients by their certificates.
+    pub clients: ClientMetrics,
     /// Connections to the application.
     pub upstream: UpstreamMetrics,
     /// Connections that ended in a panic.
     pub panics: Counter,
     /// Errors of `accept`.
     pub accept_errors: Counter,
-    /// Connections cut: the drain was out of time, or the client took no data.
+    /// Connections cut: the drain was out of time, the client took no data, or its certificate was
+    /// no longer good.
     pub cut: Counter,
 }
 
@@ -108,6 +111,30 @@ pub struct Handshakes {
     pub tls13: Counter,
     /// TLS 1.3, resumed.
     pub tls13_resumed: Counter,
+}
+
+/// Clients by their certificates.
+#[derive(Debug, Default)]
+pub struct ClientMetrics {
+    /// Requests answered 403 because of the certificate.
+    pub refused: Counter,
+    ended: [Counter; ClientFault::ALL.len()],
+}
+
+impl ClientMetrics {
+    /// Counts a connection that ends because its client is no longer good.
+    pub fn count_end(&self, fault: ClientFault) {
+        self.ended[fault as usize].increment();
+    }
+
+    /// Connections that ended so, by reason.
+    pub fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.ended.iter().map(Counter::value);
+        ClientFault::ALL
+            .into_iter()
+            .map(ClientFault::as_str)
+            .zip(counts)
+    }
 }
 
 /// Connections to the application.
@@ -240,6 +267,7 @@ impl Default for Metrics {
             handshake_failures: HandshakeFailure::labels()
                 .map(|label| (label, Counter::default()))
                 .collect(),
+            clients: ClientMetrics::default(),
             upstream: UpstreamMetrics::default(),
             panics: Counter::default(),
             accept_errors: Counter::default(),

@@ -302,6 +302,7 @@ impl Record {
         let session = &self.facts.session;
         let access = &self.facts.telemetry.access;
         let target = self.target.as_ref();
+        let client = session.client.as_deref();
         let line = Line {
             timestamp: &timestamp(),
             message: if self.method.is_some() {
@@ -323,6 +324,8 @@ impl Record {
             cipher: session.cipher,
             server_name: session.server_name.as_deref(),
             resumed: (!session.is_in_clear()).then_some(session.resumed),
+            client_subject: client.map(|client| client.holder().subject.as_str()),
+            client_sha256: client.map(|client| client.holder().sha256.as_str()),
             duration_ms: millis(duration),
             upstream_ms: upstream.map(millis),
             bytes_in,
@@ -370,6 +373,7 @@ mod tests {
                 resumed: false,
                 certificate: 0,
                 alpn: Alpn::Http1,
+                client: None,
             },
             cut: AtomicBool::new(false),
         })

@@ -9,14 +9,19 @@ use std::future::{Future as _, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 
-use super::cert_set::{Asked, with_address};
-use super::{CertSet, HandshakeFailure};
+use super::cert_set::Asked;
+use super::client::{Arrival, ClientFault};
+use super::step::{self, Handshake};
+use super::terms::Terms;
+use super::{CertSet, Client, HandshakeFailure};
+use crate::config::ClientAuthMode;
 use crate::live::Live;
 use crate::net::{Sniffed, linger};
 
@@ -33,8 +38,9 @@ const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 /// Takes connections through the handshake.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: TlsAcceptor,
+    terms: Live<Terms>,
     set: Live<CertSet>,
+    changed: watch::Receiver<u64>,
 }
 
 /// What a handshake settled, for log, metrics and headers.
@@ -52,6 +58,8 @@ pub struct Session {
     pub certificate: u64,
     /// The protocol to speak.
     pub alpn: Alpn,
+    /// Who the client is, when it was asked for a certificate and has shown one.
+    pub client: Option<Arc<Client>>,
 }
 
 /// The application protocol that was chosen.
@@ -64,10 +72,15 @@ pub enum Alpn {
 }
 
 impl Acceptor {
-    pub(super) fn new(config: ServerConfig, set: Live<CertSet>) -> Self {
+    pub(super) fn new(
+        terms: Live<Terms>,
+        set: Live<CertSet>,
+        changed: watch::Receiver<u64>,
+    ) -> Self {
         Self {
-            tls: TlsAcceptor::from(Arc::new(config)),
+            terms,
             set,
+            changed,
         }
     }
 
@@ -87,13 +100,21 @@ impl Acceptor {
         socket: Sniffed<TcpStream>,
     ) -> Result<(Box<Stream>, Session), HandshakeFailure> {
         // Of before the handshake: what is replaced during it counts as old.
-        let set = self.set.load();
+        let (set, terms) = (self.set.load(), self.terms.load());
         let address = socket.socket().local_addr().ok().map(|local| local.ip());
-        let mut accept = pin!(self.tls.accept(socket).into_fallible());
-        let handshake = poll_fn(|cx| with_address(address, || accept.as_mut().poll(cx)));
-        match handshake.await {
+        let mut handshake = Handshake {
+            address,
+            ..Handshake::default()
+        };
+        let mut accept = pin!(terms.tls.accept(socket).into_fallible());
+        let accepted = poll_fn(|cx| step::run(&mut handshake, || accept.as_mut().poll(cx))).await;
+        match accepted {
             Ok(stream) => {
-                let session = Session::of(&stream, &set, address);
+                let mut session = Session::of(&stream, &set, address);
+                match self.client(&stream, &terms, &set, &handshake) {
+                    Ok(client) => session.client = client,
+                    Err(fault) => return Err(refuse(stream, fault).await),
+                }
                 Ok((Box::new(stream), session))
             }
             Err((error, mut socket)) => {
@@ -109,6 +130,56 @@ impl Acceptor {
             }
         }
     }
+}
+
+impl Acceptor {
+    /// Who the client is. What a ticket says of it was found in another handshake, and is judged
+    /// again.
+    fn client(
+        &self,
+        stream: &Stream,
+        terms: &Terms,
+        set: &CertSet,
+        handshake: &Handshake,
+    ) -> Result<Option<Arc<Client>>, ClientFault> {
+        let Some(trust) = &terms.trust else {
+            return Ok(None);
+        };
+        let (_, connection) = stream.get_ref();
+        let chain = match connection.peer_certificates() {
+            Some(chain) if !chain.is_empty() => chain,
+            _ if trust.mode() == ClientAuthMode::Required => {
+                return Err(ClientFault::NoCertificate);
+            }
+            _ => return Ok(None),
+        };
+        let judged = match handshake.judged {
+            Some(judged) => judged,
+            None => terms.judge(chain)?,
+        };
+        if let Some(authority) = judged.authority.and_then(|at| trust.authorities().get(at)) {
+            authority.handshakes.fetch_add(1, Ordering::Relaxed);
+        }
+        let asked = Asked {
+            name: connection.server_name(),
+            address: handshake.address,
+        };
+        let arrival = Arrival {
+            terms,
+            judged,
+            chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
+            server_uris: set.uris(asked),
+        };
+        arrival.client(&self.terms, &self.changed).map(Some)
+    }
+}
+
+/// Ends a session whose client is not good enough for it.
+async fn refuse(mut stream: Stream, fault: ClientFault) -> HandshakeFailure {
+    // Failing to tell a client that already left is no event.
+    let _ = stream.shutdown().await;
+    linger(stream.into_inner().0.into_inner()).await;
+    HandshakeFailure::Client(fault)
 }
 
 /// Queues a TLS 1.3 key update (RFC 8446 section 4.6.3), which a living client swallows and a
@@ -135,6 +206,7 @@ impl Session {
     /// No session: what came in on a listener without TLS.
     pub fn in_clear() -> Self {
         Self {
+            client: None,
             version: "",
             cipher: "",
             server_name: None,
@@ -170,6 +242,7 @@ impl Session {
                 Some(b"h2") => Alpn::H2,
                 _ => Alpn::Http1,
             },
+            client: None,
         }
     }
 }

@@ -4,7 +4,6 @@
 //! Replacing the set never rebuilds the rustls configuration: tickets survive a rotation.
 //! Invariant: looking a name up is at most two hash look-ups, without an allocation.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -15,8 +14,9 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::Certificate;
+use super::x509;
 use super::x509::KeyKind;
+use super::{Certificate, step};
 use crate::config::UnknownSni;
 use crate::live::Live;
 
@@ -39,18 +39,6 @@ pub(super) struct Asked<'a> {
     pub(super) name: Option<&'a str>,
     /// The address that it connected to.
     pub(super) address: Option<IpAddr>,
-}
-
-thread_local! {
-    /// The address that the client of the handshake going on connected to: rustls asks for a
-    /// certificate in the middle of one and passes on only what the client wrote.
-    static ADDRESS: Cell<Option<IpAddr>> = const { Cell::new(None) };
-}
-
-/// Runs one step of a handshake with a client that connected to `address`.
-pub(super) fn with_address<T>(address: Option<IpAddr>, step: impl FnOnce() -> T) -> T {
-    ADDRESS.set(address);
-    step()
 }
 
 /// Certificates for one name, in the order in which they are offered.
@@ -132,6 +120,13 @@ impl CertSet {
         offers.fold(0, |all, offer| all.rotate_left(1) ^ offer.number)
     }
 
+    /// The URI SANs of the certificate that is offered first for what was asked.
+    pub(super) fn uris(&self, asked: Asked<'_>) -> Vec<String> {
+        let offers = &self.choice(asked).unwrap_or(&self.default).0;
+        let leaf = offers.first().and_then(|offer| offer.certificate.leaf());
+        leaf.map(x509::uris).unwrap_or_default()
+    }
+
     /// Exact beats wildcard; the name is in lower case already.
     fn choice(&self, asked: Asked<'_>) -> Option<&Choice> {
         let Some(name) = asked.name else {
@@ -195,7 +190,7 @@ impl ResolvesServerCert for Resolver {
         let schemes = hello.signature_schemes();
         let asked = Asked {
             name: hello.server_name(),
-            address: ADDRESS.get(),
+            address: step::address(),
         };
         let certificate = set.resolve(asked, schemes, self.unknown_sni)?;
         Some(Arc::clone(&certificate.certified))

@@ -113,6 +113,11 @@ impl Certificate {
         u64::from_str_radix(digits, 16).unwrap_or_default()
     }
 
+    /// Its own certificate in DER.
+    pub(super) fn leaf(&self) -> Option<&[u8]> {
+        self.certified.cert.first().map(|leaf| leaf.as_ref())
+    }
+
     pub(super) fn chain(&self) -> ChainShape {
         self.chain
     }

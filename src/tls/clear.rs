@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
+use super::terms::Terms;
 use super::{Alpn, CertSet, HandshakeFailure, Session};
 use crate::live::Live;
 use crate::net::Sniffed;
@@ -24,8 +25,13 @@ pub struct Stream(TcpStream);
 pub struct Acceptor(Alpn);
 
 impl Acceptor {
-    pub(super) fn new(_: ServerConfig, _: Live<CertSet>) -> Self {
+    pub(super) fn new(_: Live<Terms>, _: Live<CertSet>, _: watch::Receiver<u64>) -> Self {
         Self(Alpn::Http1)
+    }
+
+    /// The same whatever is asked for: there is no certificate.
+    pub fn shown(&self, _: Option<&str>, _: IpAddr) -> u64 {
+        0
     }
 
     /// An acceptor whose every client has settled on `alpn`.
@@ -53,6 +59,7 @@ impl Acceptor {
             resumed: false,
             certificate: 0,
             alpn: self.0,
+            client: None,
         };
         Ok((Box::new(Stream(socket.into_inner())), session))
     }

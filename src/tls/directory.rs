@@ -7,6 +7,7 @@
 mod bounded;
 mod layout;
 mod places;
+mod reading;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use super::fault::LoadError;
 use super::pem;
 use crate::config::CertificateSource;
 pub use places::Places;
+pub(super) use reading::Reading;
 
 /// Entries of one directory that are looked at; a certificate directory holds thousands at most.
 const MAX_ENTRIES: usize = 20_000;
@@ -130,8 +132,12 @@ impl Scan {
 impl Versions {
     /// Whether every directory is an atomic mount that still shows the version that was read.
     pub fn are_unchanged(&self) -> bool {
-        let are_atomic = self.0.iter().all(|(_, version)| version.is_some());
-        are_atomic && !self.0.is_empty() && self.are_current()
+        self.are_atomic() && self.are_current()
+    }
+
+    /// Whether every directory is an atomic mount.
+    pub fn are_atomic(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|(_, version)| version.is_some())
     }
 
     fn are_current(&self) -> bool {
@@ -185,7 +191,7 @@ impl Entry {
 }
 
 /// A file and what is in it.
-type Whole = (PathBuf, Vec<u8>);
+pub(super) type Whole = (PathBuf, Vec<u8>);
 
 /// Every file of one directory, by name, read through one resolved `..data`.
 pub(super) fn plain_files(directory: &Path) -> (Result<Vec<Whole>, LoadError>, Places, Versions) {
@@ -197,7 +203,7 @@ pub(super) fn plain_files(directory: &Path) -> (Result<Vec<Whole>, LoadError>, P
         let version = scan.version(directory).0;
         let at = version.as_deref().unwrap_or(directory);
         scan.places.directory(at);
-        files = files_in(at, directory);
+        files = files_in(at, directory, bounded::read);
         if scan.versions.are_current() {
             break;
         }
@@ -205,7 +211,10 @@ pub(super) fn plain_files(directory: &Path) -> (Result<Vec<Whole>, LoadError>, P
     (files, scan.places, scan.versions)
 }
 
-fn files_in(at: &Path, name: &Path) -> Result<Vec<Whole>, LoadError> {
+/// How a file is read, under the name that errors call it by.
+type Read = fn(&Path, &Path) -> Result<Vec<u8>, LoadError>;
+
+fn files_in(at: &Path, name: &Path, read: Read) -> Result<Vec<Whole>, LoadError> {
     let entries = fs::read_dir(at).map_err(|error| LoadError::read(name, error))?;
     let names: BTreeSet<_> = entries
         .take(MAX_ENTRIES)
@@ -213,11 +222,11 @@ fn files_in(at: &Path, name: &Path) -> Result<Vec<Whole>, LoadError> {
         .map(|entry| entry.file_name())
         .filter(|own| !own.as_encoded_bytes().starts_with(b"."))
         .collect();
-    let read = |own| {
+    let whole = |own| {
         let file = name.join(&own);
-        bounded::read(&at.join(&own), &file).map(|bytes| (file, bytes))
+        read(&at.join(&own), &file).map(|bytes| (file, bytes))
     };
-    names.into_iter().map(read).collect()
+    names.into_iter().map(whole).collect()
 }
 
 fn pair_scan(certificate: &Path, key: &Path) -> Scan {

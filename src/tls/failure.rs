@@ -7,6 +7,7 @@ use std::io;
 
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
+use super::client::ClientFault;
 use crate::net::{FirstBytes, NotTls};
 
 /// Why no TLS session came about.
@@ -39,6 +40,8 @@ pub enum HandshakeFailure {
     BadSni,
     /// TLS, but against its rules.
     Protocol,
+    /// The client's certificate, or that there is none.
+    Client(ClientFault),
     /// The client refused the session and said why.
     ClientAlert(&'static str),
     /// A PROXY header was expected and did not come, or came from a stranger.
@@ -141,6 +144,7 @@ impl HandshakeFailure {
             Self::BadSni => "bad_sni",
             Self::Malformed => "malformed",
             Self::Protocol => "protocol_error",
+            Self::Client(fault) => fault.as_str(),
             Self::ClientAlert(name) => name,
             Self::ProxyHeader => "proxy_header",
             Self::Io => "io",
@@ -152,6 +156,7 @@ impl HandshakeFailure {
         FIXED
             .into_iter()
             .map(Self::as_str)
+            .chain(ClientFault::ALL.into_iter().map(ClientFault::as_str))
             .chain(ALERTS.into_iter().map(|(_, name)| name))
             .chain([OTHER_ALERT])
     }
@@ -187,6 +192,9 @@ impl HandshakeFailure {
     }
 
     fn from_tls(error: &rustls::Error) -> Self {
+        if let Some(fault) = ClientFault::of(error) {
+            return Self::Client(fault);
+        }
         match error {
             rustls::Error::AlertReceived(alert) => Self::ClientAlert(alert_name(*alert)),
             rustls::Error::PeerIncompatible(why) => match why {

@@ -81,11 +81,15 @@ pub enum Reason {
     NamesLost,
     StrayCertificate,
     NoNames,
+    NoAuthority,
+    RevocationList,
+    AllowList,
+    TrustNotAccepted,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Missing,
         Self::PermissionDenied,
         Self::Unreadable,
@@ -112,6 +116,10 @@ impl Reason {
         Self::NamesLost,
         Self::StrayCertificate,
         Self::NoNames,
+        Self::NoAuthority,
+        Self::RevocationList,
+        Self::AllowList,
+        Self::TrustNotAccepted,
     ];
 
     /// The reason as a label value.
@@ -143,6 +151,10 @@ impl Reason {
             Self::NamesLost => "names_lost",
             Self::StrayCertificate => "stray_certificate",
             Self::NoNames => "no_names",
+            Self::NoAuthority => "no_authority",
+            Self::RevocationList => "revocation_list",
+            Self::AllowList => "allow_list",
+            Self::TrustNotAccepted => "trust_not_accepted",
         }
     }
 }
@@ -156,12 +168,13 @@ impl LoadError {
                 io::ErrorKind::PermissionDenied => Reason::PermissionDenied,
                 _ => Reason::Unreadable,
             },
-            Self::Kind(_, TOO_LARGE) => Reason::TooLarge,
+            Self::Kind(_, TOO_LARGE | TOO_LARGE_LIST) => Reason::TooLarge,
             Self::Kind(..) => Reason::NotAFile,
             Self::Content(_, error) => match error {
                 PemError::Empty => Reason::Empty,
                 PemError::Malformed(_) => Reason::MalformedPem,
                 PemError::NoCertificate => Reason::NoCertificate,
+                PemError::NoRevocationList => Reason::RevocationList,
                 PemError::NoKey => Reason::NoKey,
                 PemError::EncryptedKey => Reason::EncryptedKey,
                 PemError::SeveralKeys => Reason::SeveralKeys,
@@ -181,6 +194,9 @@ impl LoadError {
         Self::Read(path.to_path_buf(), Arc::new(error))
     }
 }
+
+/// What [`LoadError::Kind`] says of a bundle or a revocation list beyond its bound.
+pub(super) const TOO_LARGE_LIST: &str = "is larger than 64 MiB; split it";
 
 /// What [`LoadError::Kind`] says of a file beyond the bound.
 pub(super) const TOO_LARGE: &str = "is larger than 4 MiB; no chain is";

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls_pemfile::Item;
 
 /// Why a PEM text does not hold what was looked for.
@@ -17,6 +17,8 @@ pub enum PemError {
     Malformed(&'static str),
     /// Readable, but no certificate in it.
     NoCertificate,
+    /// Readable, but no revocation list in it.
+    NoRevocationList,
     /// Readable, but no private key in it.
     NoKey,
     /// A key under a pass phrase, which nobody could type.
@@ -34,6 +36,9 @@ impl fmt::Display for PemError {
             Self::Malformed(why) => write!(f, "is not well-formed PEM: {why}"),
             Self::NoCertificate => {
                 f.write_str("holds no certificate; expected -----BEGIN CERTIFICATE-----")
+            }
+            Self::NoRevocationList => {
+                f.write_str("holds no revocation list; expected -----BEGIN X509 CRL-----")
             }
             Self::NoKey => {
                 f.write_str("holds no private key; expected -----BEGIN PRIVATE KEY-----")
@@ -62,6 +67,23 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     }
     if found.is_empty() {
         return Err(PemError::NoCertificate);
+    }
+    Ok(found)
+}
+
+/// The revocation lists of a PEM text, in the order they stand.
+pub(super) fn revocation_lists(
+    text: &[u8],
+) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    let text = body(text)?;
+    let mut found = Vec::new();
+    for item in items(text) {
+        if let Item::Crl(list) = item? {
+            found.push(list);
+        }
+    }
+    if found.is_empty() {
+        return Err(PemError::NoRevocationList);
     }
     Ok(found)
 }

@@ -1,17 +1,19 @@
 //! The rustls configuration: versions, groups, ALPN, tickets, one provider passed explicitly.
 //!
-//! Built once; certificates change under it through the resolver's published set. Early data
-//! (0-RTT) stays off: it can be replayed and the application could not tell (RFC 8446 section 8).
+//! Built once for each trust; certificates change under it through the resolver's published set.
+//! Early data (0-RTT) stays off: it can be replayed and the application could not tell (RFC 8446
+//! section 8).
 
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::cert_set::Resolver;
-use super::tickets::SharedTickets;
-use super::{Acceptor, CertSet, TicketSecrets};
+use super::terms::{Doorkeeper, Verifier};
+use super::tickets::{Dated, SharedTickets};
+use super::{Acceptor, CertSet, TicketSecrets, Trust};
 use crate::config::{Tls, TlsVersion};
 use crate::live::Live;
 
@@ -46,7 +48,17 @@ pub(super) fn provider() -> CryptoProvider {
     }
 }
 
-/// An acceptor that serves `set` as it changes, with tickets under `secrets` where there are some.
+/// What a configuration is made from, whatever the trust.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub(super) section: Tls,
+    pub(super) offer: Offer,
+    pub(super) set: Live<CertSet>,
+    pub(super) secrets: Option<Live<TicketSecrets>>,
+}
+
+/// An acceptor that serves `set` as it changes, with tickets under `secrets` where there are some,
+/// and what changes whom it trusts.
 ///
 /// # Errors
 /// When the system has no randomness for the ticket keys.
@@ -55,32 +67,64 @@ pub fn acceptor(
     offer: Offer,
     set: Live<CertSet>,
     secrets: Option<Live<TicketSecrets>>,
-) -> Result<Acceptor, rustls::Error> {
-    let resolver = Resolver {
-        set: set.clone(),
-        unknown_sni: section.unknown_sni,
+    trust: Option<Arc<Trust>>,
+) -> Result<(Doorkeeper, Acceptor), rustls::Error> {
+    let recipe = Recipe {
+        section: section.clone(),
+        offer,
+        set,
+        secrets,
     };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_protocol_versions(versions(section.min_version))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = match offer {
-        Offer::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        Offer::Raw => Vec::new(),
-    };
-    // Stateless (RFC 5077, RFC 8446 section 4.6.1): no shared cache is locked per handshake.
-    config.ticketer = match secrets {
-        Some(secrets) => Arc::new(SharedTickets::new(secrets)),
-        // Keys are made here and rotate by themselves.
-        None => aws_lc_rs::Ticketer::new()?,
-    };
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    // Not an offer: rustls takes early data only with stateful sessions, and never puts this into a
-    // stateless ticket. It is how much of what comes early all the same, under a ticket of another
-    // server that had this name, is skipped (RFC 8446 section 4.2.10).
-    config.max_early_data_size = SKIPPED_EARLY_DATA;
-    config.send_half_rtt_data = true;
-    Ok(Acceptor::new(config, set))
+    Doorkeeper::open(recipe, trust)
+}
+
+impl Recipe {
+    /// A configuration that asks clients for a certificate where there is a `trust` to judge it by.
+    pub(super) fn config(&self, trust: Option<&Arc<Trust>>) -> Result<ServerConfig, rustls::Error> {
+        let resolver = Resolver {
+            set: self.set.clone(),
+            unknown_sni: self.section.unknown_sni,
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(versions(self.section.min_version))?;
+        let builder = match trust {
+            Some(trust) => builder.with_client_cert_verifier(Arc::new(Verifier(Arc::clone(trust)))),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = match self.offer {
+            Offer::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Offer::Raw => Vec::new(),
+        };
+        // Stateless (RFC 5077, RFC 8446 section 4.6.1): no shared cache is locked per handshake.
+        config.ticketer = self.tickets(trust)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Not an offer: rustls takes early data only with stateful sessions, and never puts this
+        // into a stateless ticket. It is how much of what comes early all the same, under a ticket
+        // of another server that had this name, is skipped (RFC 8446 section 4.2.10).
+        config.max_early_data_size = SKIPPED_EARLY_DATA;
+        config.send_half_rtt_data = true;
+        Ok(config)
+    }
+
+    /// Tickets of this trust and no other: made under keys of its own.
+    fn tickets(
+        &self,
+        trust: Option<&Arc<Trust>>,
+    ) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+        let tickets: Arc<dyn ProducesTickets> = match &self.secrets {
+            Some(secrets) => {
+                let trust = trust.map(|trust| trust.digest());
+                Arc::new(SharedTickets::new(secrets.clone(), trust))
+            }
+            // Keys are made here and rotate by themselves.
+            None => aws_lc_rs::Ticketer::new()?,
+        };
+        Ok(match trust {
+            Some(_) => Arc::new(Dated(tickets)),
+            None => tickets,
+        })
+    }
 }
 
 pub(super) fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {

@@ -5,6 +5,7 @@
 //! key of each secret and hour; a ticket is name, random nonce, ciphertext. Invariant: nothing of a
 //! ticket is believed before its tag is, and its length tells only a multiple of [`BLOCK`].
 
+mod dated;
 mod secrets;
 
 use std::fmt;
@@ -17,7 +18,9 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand;
 use rustls::server::ProducesTickets;
 
+use super::directory::Digest;
 use crate::live::Live;
+pub(super) use dated::Dated;
 pub use secrets::{SecretsError, TicketSecrets, ticket_secrets};
 
 /// How long one key makes tickets; replicas and clocks meet in the hours around it.
@@ -37,6 +40,8 @@ const SALT: &[u8] = b"tls-sidecar session tickets 1";
 /// Makes and reads tickets under the secrets as last published.
 pub(super) struct SharedTickets {
     secrets: Live<TicketSecrets>,
+    /// Of the trust in whose name tickets are made; without client certificates there is none.
+    trust: Option<Digest>,
     keys: ArcSwap<Keys>,
     clock: fn() -> SystemTime,
 }
@@ -64,14 +69,15 @@ impl KeyType for Material {
 }
 
 impl SharedTickets {
-    pub(super) fn new(secrets: Live<TicketSecrets>) -> Self {
-        Self::at(secrets, SystemTime::now)
+    pub(super) fn new(secrets: Live<TicketSecrets>, trust: Option<Digest>) -> Self {
+        Self::at(secrets, trust, SystemTime::now)
     }
 
-    fn at(secrets: Live<TicketSecrets>, clock: fn() -> SystemTime) -> Self {
-        let keys = Keys::derive(secrets.load(), hour(clock()));
+    fn at(secrets: Live<TicketSecrets>, trust: Option<Digest>, clock: fn() -> SystemTime) -> Self {
+        let keys = Keys::derive(secrets.load(), trust, hour(clock()));
         Self {
             secrets,
+            trust,
             keys: ArcSwap::from_pointee(keys),
             clock,
         }
@@ -84,18 +90,20 @@ impl SharedTickets {
         if keys.hour == hour && Arc::ptr_eq(&keys.secrets, &secrets) {
             return keys;
         }
-        let keys = Arc::new(Keys::derive(secrets, hour));
+        let keys = Arc::new(Keys::derive(secrets, self.trust, hour));
         self.keys.store(Arc::clone(&keys));
         keys
     }
 }
 
 impl Keys {
-    fn derive(secrets: Arc<TicketSecrets>, hour: u64) -> Self {
+    fn derive(secrets: Arc<TicketSecrets>, trust: Option<Digest>, hour: u64) -> Self {
         let hours = [hour, hour.saturating_sub(1), hour + 1];
         let all = secrets.iter();
-        let keys =
-            all.flat_map(|secret| hours.iter().filter_map(|hour| Key::derive(secret, *hour)));
+        let keys = all.flat_map(|secret| {
+            let of_hour = move |hour| Key::derive(secret, trust, hour);
+            hours.into_iter().filter_map(of_hour)
+        });
         Self {
             hour,
             keys: keys.collect(),
@@ -105,10 +113,11 @@ impl Keys {
 }
 
 impl Key {
-    fn derive(secret: &[u8], hour: u64) -> Option<Self> {
+    /// Also of the trust, so that no replica resumes a session that was made under another one.
+    fn derive(secret: &[u8], trust: Option<Digest>, hour: u64) -> Option<Self> {
         let prk = Salt::new(HKDF_SHA256, SALT).extract(secret);
         let info = hour.to_be_bytes();
-        let info = [info.as_slice()];
+        let info = [info.as_slice(), trust.as_ref().map_or(&[], |trust| trust)];
         let mut material = [0; 48];
         prk.expand(&info, Material).ok()?.fill(&mut material).ok()?;
         let (name, key) = material.split_first_chunk()?;
@@ -210,7 +219,7 @@ mod tests {
         clock: fn() -> SystemTime,
     ) -> (Publisher<TicketSecrets>, SharedTickets) {
         let (publisher, secrets) = live(TicketSecrets::of(secrets));
-        (publisher, SharedTickets::at(secrets, clock))
+        (publisher, SharedTickets::at(secrets, None, clock))
     }
 
     #[test]

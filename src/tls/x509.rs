@@ -4,6 +4,8 @@
 //! need its names, times and key. Invariant: everything here is plain data, owned, and no parser
 //! type leaves this file.
 
+mod client;
+
 use std::fmt;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -21,6 +23,9 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::SubjectPublicKeyInfo;
+
+pub use client::{AuthorityFacts, Holder, RevocationFacts};
+pub(super) use client::{authority, holder, issuer, revocations, uris, validity};
 
 /// What a leaf says about itself.
 #[derive(Debug, Clone)]

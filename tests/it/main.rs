@@ -28,6 +28,7 @@ mod life;
 mod limits;
 mod logs;
 mod metrics;
+mod mtls;
 mod outages;
 mod pool;
 mod redirect;

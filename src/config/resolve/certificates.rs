@@ -34,6 +34,7 @@ pub(super) fn tls(s: &Settings, r: &mut Reader<'_>) -> Tls {
             &[("serve", UnknownSni::Serve), ("refuse", UnknownSni::Refuse)],
         ),
         ticket_key_dir: r.optional("ticket-key-dir", &s.ticket_key_dir, path),
+        client_auth: None,
     }
 }
 
@@ -69,7 +70,7 @@ pub(super) fn reload(s: &Settings, r: &mut Reader<'_>) -> Reload {
     }
 }
 
-fn path(text: &str) -> Result<PathBuf, &'static str> {
+pub(super) fn path(text: &str) -> Result<PathBuf, &'static str> {
     match text {
         "" => Err("is empty; write a path"),
         _ if text.contains('\0') => Err("no path has a zero byte; write a path"),

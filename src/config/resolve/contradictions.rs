@@ -12,6 +12,7 @@ pub(super) fn find(settings: &Settings, config: &Config, errors: &mut ConfigErro
     in_listeners(settings, &config.listen, errors);
     in_redirect(settings, config, errors);
     in_certificates(settings, errors);
+    in_clients(settings, config, errors);
     in_headers(settings, &config.headers, errors);
     in_admin(config, errors);
 }
@@ -109,6 +110,50 @@ fn in_certificates(s: &Settings, errors: &mut ConfigErrors) {
             "cert-file",
             "does not go with --cert-dir; keep the pair of files or the directories",
         ));
+    }
+}
+
+/// Never silently open: what is written about clients must take effect.
+fn in_clients(s: &Settings, config: &Config, errors: &mut ConfigErrors) {
+    let said = |texts: &[String]| texts.iter().any(|text| !text.trim().is_empty());
+    if config.tls.client_auth.is_some() {
+        if !said(&s.client_ca_file) {
+            errors.push(Problem::conflict(
+                "client-auth",
+                "has nobody to trust; add --client-ca-file with the authorities of the clients",
+            ));
+        }
+        let off = |text: &String| text.split(',').any(|word| word.trim() == "off");
+        let is_mixed = s.client_cert_headers.iter().any(off)
+            && config
+                .headers
+                .identity
+                .is_some_and(|headers| headers != Default::default());
+        if is_mixed {
+            errors.push(Problem::conflict(
+                "client-cert-headers",
+                "says off and more; keep one of them",
+            ));
+        }
+        return;
+    }
+    let is_wrong_mode = s.client_auth.as_deref().is_some_and(|mode| {
+        let mode = mode.trim();
+        !mode.is_empty() && !mode.eq_ignore_ascii_case("off")
+    });
+    let useless = [
+        ("client-ca-file", said(&s.client_ca_file)),
+        ("client-crl-file", said(&s.client_crl_file)),
+        ("client-allow", said(&s.client_allow)),
+        ("client-allow-file", s.client_allow_file.is_some()),
+    ];
+    for (flag, is_said) in useless {
+        if is_said && !is_wrong_mode {
+            errors.push(Problem::conflict(
+                flag,
+                "asks nobody for a certificate by itself; add --client-auth required (or optional)",
+            ));
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use std::net::SocketAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::identity::Identity;
+use crate::tls::Client;
+
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -22,6 +25,8 @@ pub(in crate::proxy) struct Forwarding {
     /// The element of `Forwarded`, when it is wanted.
     element: Option<String>,
     trust: Trust,
+    /// What its certificate says, where certificates are asked for.
+    identity: Option<Identity>,
 }
 
 /// Whether the peer's own forwarding headers are believed.
@@ -34,11 +39,12 @@ pub(in crate::proxy) enum Trust {
 }
 
 impl Forwarding {
-    /// What to say of `client`, who reached `server`.
+    /// What to say of `client`, who reached `server` and showed the `certificate`.
     pub(in crate::proxy) fn new(
         client: SocketAddr,
         server: SocketAddr,
         trust: Trust,
+        certificate: Option<&Client>,
         policy: &crate::config::Headers,
     ) -> Self {
         let ip = client.ip().to_canonical();
@@ -53,6 +59,26 @@ impl Forwarding {
             proto: HeaderValue::from_static("https"),
             element,
             trust,
+            identity: policy
+                .identity
+                .map(|which| Identity::of(certificate, which)),
+        }
+    }
+}
+
+/// What of a peer's claims is believed.
+#[derive(Debug, Clone, Copy)]
+struct Speaker {
+    trust: Trust,
+    /// Certificates are looked at here, and nobody else's word on them counts.
+    is_identity_ours: bool,
+}
+
+impl Forwarding {
+    fn speaker(&self) -> Speaker {
+        Speaker {
+            trust: self.trust,
+            is_identity_ours: self.identity.is_some(),
         }
     }
 
@@ -84,7 +110,8 @@ pub(in crate::proxy) fn set_forwarded(
     forwarding: &Forwarding,
     host: Option<&HeaderValue>,
 ) {
-    remove_claims(headers, forwarding.trust);
+    let speaker = forwarding.speaker();
+    remove_claims(headers, speaker);
     let chain = match headers.get(&FOR) {
         None => forwarding.client.clone(),
         Some(_) => joined(headers, &FOR, forwarding.client.as_bytes()),
@@ -107,6 +134,9 @@ pub(in crate::proxy) fn set_forwarded(
         let chain = joined(headers, &header::FORWARDED, element.as_bytes());
         headers.insert(header::FORWARDED, chain);
     }
+    if let Some(identity) = &forwarding.identity {
+        identity.set(headers);
+    }
 }
 
 /// All lines of `name` and `last`, as one list.
@@ -124,14 +154,14 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> HeaderValue {
 const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// Removes what a client may not say about itself.
-fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
+fn remove_claims(headers: &mut HeaderMap, speaker: Speaker) {
     // One pass over the names; removing is the rare case.
-    if !headers.keys().any(|name| is_claim(name.as_str(), trust)) {
+    if !headers.keys().any(|name| is_claim(name.as_str(), speaker)) {
         return;
     }
     let claims: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_claim(name.as_str(), trust))
+        .filter(|name| is_claim(name.as_str(), speaker))
         .cloned()
         .collect();
     for name in claims {
@@ -143,7 +173,7 @@ fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
 ///
 /// A look-alike with `_` is removed also from a trusted proxy, which spells it with `-`; so is one
 /// of the framing headers, which an application behind CGI's naming could not tell from them.
-fn is_claim(name: &str, trust: Trust) -> bool {
+fn is_claim(name: &str, speaker: Speaker) -> bool {
     if !matches!(
         name.as_bytes().first(),
         Some(b'x' | b'f' | b'c' | b's' | b't')
@@ -154,19 +184,14 @@ fn is_claim(name: &str, trust: Trust) -> bool {
         let hyphenated = name.replace('_', "-");
         return FRAMING.contains(&hyphenated.as_str()) || is_claim_spelled(&hyphenated);
     }
-    trust == Trust::Stranger && is_claim_spelled(name)
+    match speaker.trust {
+        Trust::Stranger => is_claim_spelled(name),
+        Trust::Proxy => speaker.is_identity_ours && is_identity_spelled(name),
+    }
 }
 
 /// Whether `name`, spelled with hyphens, speaks of the client's address, protocol or certificate.
 pub(super) fn is_claim_spelled(name: &str) -> bool {
-    const PREFIXES: [&str; 6] = [
-        "x-forwarded-",
-        "client-cert",
-        "x-client-cert",
-        "x-ssl-client-",
-        "ssl-client-",
-        "x-tls-client-",
-    ];
     const NAMES: [&str; 5] = [
         "forwarded",
         "x-real-ip",
@@ -174,7 +199,28 @@ pub(super) fn is_claim_spelled(name: &str) -> bool {
         "x-client-ip",
         "x-cluster-client-ip",
     ];
-    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    NAMES.contains(&name) || name.starts_with("x-forwarded-") || is_identity_spelled(name)
+}
+
+/// Whether `name`, spelled with hyphens, speaks of the client's certificate: RFC 9440's headers,
+/// Envoy's, and what other proxies and clouds call theirs.
+fn is_identity_spelled(name: &str) -> bool {
+    const PREFIXES: [&str; 13] = [
+        "client-cert",
+        "x-forwarded-client-cert",
+        "x-forwarded-tls-client-",
+        "x-client-cert",
+        "x-client-dn",
+        "x-client-verify",
+        "x-ssl-client",
+        "x-ssl-cert",
+        "x-tls-client",
+        "ssl-client",
+        "x-amzn-mtls-",
+        "x-arr-clientcert",
+        "cf-client-cert",
+    ];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn value(text: &str) -> HeaderValue {
@@ -193,7 +239,8 @@ mod tests {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         let client = "[::ffff:192.0.2.7]:999".parse().unwrap();
-        let forwarding = Forwarding::new(client, ([10, 0, 0, 1], 8443).into(), trust, policy);
+        let server = ([10, 0, 0, 1], 8443).into();
+        let forwarding = Forwarding::new(client, server, trust, None, policy);
         let host = HeaderValue::from_static("app.example");
         set_forwarded(&mut headers, &forwarding, Some(&host));
         headers

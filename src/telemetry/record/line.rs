@@ -40,6 +40,13 @@ pub(super) struct Line<'a> {
     pub(super) server_name: Option<&'a str>,
     #[serde(rename = "tls.resumed", skip_serializing_if = "Option::is_none")]
     pub(super) resumed: Option<bool>,
+    #[serde(rename = "tls.client.subject", skip_serializing_if = "Option::is_none")]
+    pub(super) client_subject: Option<&'a str>,
+    #[serde(
+        rename = "tls.client.hash.sha256",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) client_sha256: Option<&'a str>,
     pub(super) duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) upstream_ms: Option<f64>,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SerialNumber, SignatureAlgorithm,
+    RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -40,6 +40,8 @@ pub(crate) struct Leaf {
     algorithm: &'static SignatureAlgorithm,
     usage: ExtendedKeyUsagePurpose,
     serial: Option<u64>,
+    uris: Vec<String>,
+    organisation: Option<String>,
 }
 
 impl Ca {
@@ -50,8 +52,20 @@ impl Ca {
 
     /// A root authority with this common name.
     pub(crate) fn named(name: &str) -> Self {
+        Self::root(authority(name))
+    }
+
+    /// A root authority that ended yesterday.
+    pub(crate) fn expired() -> Self {
+        let mut params = authority("expired root");
+        let now = SystemTime::now();
+        params.not_before = (now - 30 * DAY).into();
+        params.not_after = (now - DAY).into();
+        Self::root(params)
+    }
+
+    fn root(params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = authority(name);
         let certificate = params.self_signed(&key).unwrap();
         Self {
             issuer: Issuer::new(params, key),
@@ -62,8 +76,15 @@ impl Ca {
 
     /// An authority signed by this one; its leaves carry the chain up to, not including, the root.
     pub(crate) fn intermediate(&self, name: &str) -> Self {
+        self.intermediate_with(name, 1)
+    }
+
+    /// Like [`Ca::intermediate`], with this serial number.
+    pub(crate) fn intermediate_with(&self, name: &str, serial: u64) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = authority(name);
+        let mut params = authority(name);
+        params.serial_number = Some(SerialNumber::from(serial));
+        params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Self {
             issuer: Issuer::new(params, key),
@@ -94,6 +115,16 @@ impl Ca {
         self.certificate.pem()
     }
 
+    /// This authority's private key, PEM.
+    pub(crate) fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// This authority's own certificate, DER.
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.certificate.der().to_vec()
+    }
+
     /// A store that trusts this authority alone.
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
@@ -103,6 +134,21 @@ impl Ca {
 
     /// A revocation list that names `serials`, PEM.
     pub(crate) fn revocation_list(&self, serials: &[u64]) -> String {
+        self.revocation_list_until(serials, SystemTime::now() + DAY)
+    }
+
+    /// Like [`Ca::revocation_list`], in DER.
+    pub(crate) fn revocation_list_der(&self, serials: &[u64]) -> Vec<u8> {
+        use rustls::pki_types::CertificateRevocationListDer;
+        use rustls::pki_types::pem::PemObject;
+        let list = self.revocation_list(serials);
+        CertificateRevocationListDer::from_pem_slice(list.as_bytes())
+            .unwrap()
+            .to_vec()
+    }
+
+    /// A revocation list that says nothing from `next_update` on.
+    pub(crate) fn revocation_list_until(&self, serials: &[u64], next_update: SystemTime) -> String {
         let now = SystemTime::now();
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
@@ -111,8 +157,8 @@ impl Ca {
             invalidity_date: None,
         };
         CertificateRevocationListParams {
-            this_update: (now - DAY).into(),
-            next_update: (now + DAY).into(),
+            this_update: (now - 2 * DAY).into(),
+            next_update: next_update.into(),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
@@ -155,6 +201,11 @@ impl Pair {
         &self.chain[0]
     }
 
+    /// A chain made elsewhere, and its key.
+    pub(crate) fn of(cert_pem: String, key: &KeyPair) -> Self {
+        Self::new(cert_pem, key)
+    }
+
     fn new(cert_pem: String, key: &KeyPair) -> Self {
         use rustls::pki_types::pem::PemObject;
         let chain = CertificateDer::pem_slice_iter(cert_pem.as_bytes());
@@ -178,6 +229,8 @@ impl Leaf {
             algorithm: &rcgen::PKCS_ECDSA_P256_SHA256,
             usage: ExtendedKeyUsagePurpose::ServerAuth,
             serial: None,
+            uris: Vec::new(),
+            organisation: None,
         }
     }
 
@@ -214,6 +267,18 @@ impl Leaf {
         self
     }
 
+    /// With this URI among its names.
+    pub(crate) fn uri(mut self, uri: &str) -> Self {
+        self.uris.push(uri.to_owned());
+        self
+    }
+
+    /// With this organisation in its subject.
+    pub(crate) fn organisation(mut self, name: &str) -> Self {
+        self.organisation = Some(name.to_owned());
+        self
+    }
+
     /// With this serial number, so that a revocation list can name it.
     pub(crate) fn serial(mut self, serial: u64) -> Self {
         self.serial = Some(serial);
@@ -226,6 +291,15 @@ impl Leaf {
         params
             .distinguished_name
             .push(DnType::CommonName, common_name);
+        if let Some(organisation) = &self.organisation {
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, organisation.as_str());
+        }
+        for uri in &self.uris {
+            let uri = uri.as_str().try_into().unwrap();
+            params.subject_alt_names.push(SanType::URI(uri));
+        }
         params.not_before = self.not_before.into();
         params.not_after = self.not_after.into();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

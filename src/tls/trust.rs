@@ -1,0 +1,330 @@
+//! Whom clients may be certified by: authorities, revocation lists and patterns, as one value.
+//!
+//! Made whole by [`Trust::new`] or not at all, so that a bundle that is empty or half read never
+//! opens the door. rustls verifies; what it leaves out is added here: authorities that have
+//! expired themselves, and chains so long that verifying them is work for nothing.
+
+mod error;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, OtherError, RootCertStore};
+
+use super::client::ClientFault;
+use super::directory::Digest;
+use super::server_config::provider;
+use super::x509::{self, AuthorityFacts, Holder, Link, RevocationFacts};
+use crate::config::{ClientAuthMode, ClientPattern};
+pub use error::TrustError;
+pub use sources::{TrustSources, trust_sources};
+
+/// Certificates of one client: its own, as many intermediates as rustls follows, and the root.
+const LONGEST_CHAIN: usize = 8;
+
+/// Who is trusted, and what of it.
+#[derive(Debug)]
+pub struct Trust {
+    mode: ClientAuthMode,
+    authorities: Vec<Authority>,
+    revocations: Vec<RevocationFacts>,
+    allow: Vec<ClientPattern>,
+    passed_over: Vec<AuthorityFacts>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    digest: Digest,
+}
+
+/// An authority that is trusted.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// What its certificate says.
+    pub facts: AuthorityFacts,
+    /// Handshakes of clients that it has certified, over every trust that had it.
+    pub handshakes: Arc<AtomicU64>,
+    certificate: CertificateDer<'static>,
+}
+
+/// What was found of a chain that is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Judged {
+    /// The authority it leads to, by its place.
+    pub(super) authority: Option<usize>,
+    /// The first moment at which something in it has expired.
+    pub(super) until: Option<SystemTime>,
+}
+
+impl Trust {
+    /// The trust that `sources` make, counting on where `former` has counted.
+    ///
+    /// # Errors
+    /// What keeps anybody from being trusted, with the file.
+    pub fn new(sources: TrustSources, former: Option<&Self>) -> Result<Self, TrustError> {
+        let digest = sources.digest();
+        let (authorities, passed_over) = authorities(&sources, former)?;
+        let revocations = revocations(&sources, &authorities)?;
+        let mut roots = RootCertStore::empty();
+        for authority in &authorities {
+            roots
+                .add(authority.certificate.clone())
+                .map_err(|error| TrustError::Refused(error.to_string()))?;
+        }
+        let (facts, lists): (Vec<_>, Vec<_>) = revocations.into_iter().unzip();
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()))
+                .with_crls(lists)
+                // A list that is out of date says nothing, and who is not known to be good is not.
+                .enforce_revocation_expiration();
+        let verifier = match sources.mode {
+            ClientAuthMode::Optional => builder.allow_unauthenticated(),
+            ClientAuthMode::Required => builder,
+        };
+        Ok(Self {
+            mode: sources.mode,
+            authorities,
+            revocations: facts,
+            allow: sources.allow,
+            passed_over,
+            verifier: verifier
+                .build()
+                .map_err(|error| TrustError::Refused(error.to_string()))?,
+            digest,
+        })
+    }
+
+    /// Whether a client without a certificate is let in.
+    pub fn mode(&self) -> ClientAuthMode {
+        self.mode
+    }
+
+    /// The authorities.
+    pub fn authorities(&self) -> &[Authority] {
+        &self.authorities
+    }
+
+    /// The revocation lists.
+    pub fn revocations(&self) -> &[RevocationFacts] {
+        &self.revocations
+    }
+
+    /// Who may come in; empty for everybody with a good certificate.
+    pub fn allow(&self) -> &[ClientPattern] {
+        &self.allow
+    }
+
+    /// Certificates that stood among the authorities and are none.
+    pub fn passed_over(&self) -> &[AuthorityFacts] {
+        &self.passed_over
+    }
+
+    /// Authorities whose clients are refused because no list covers them, when there are lists.
+    pub fn without_revocations(&self) -> impl Iterator<Item = &AuthorityFacts> {
+        let authorities = self.authorities.iter().map(|authority| &authority.facts);
+        authorities.filter(|facts| {
+            !self.revocations.is_empty()
+                && !self.revocations.iter().any(|list| list.name == facts.name)
+        })
+    }
+
+    /// Whether nobody could come in at `now`: every authority or some list is out of date.
+    pub fn is_out_of_date(&self, now: SystemTime) -> bool {
+        let mut authorities = self.authorities.iter();
+        authorities.all(|authority| authority.facts.not_after <= now)
+            || self.lists_out_of_date(now).next().is_some()
+    }
+
+    /// The lists that have expired at `now`.
+    pub fn lists_out_of_date(&self, now: SystemTime) -> impl Iterator<Item = &RevocationFacts> {
+        let is_over = move |list: &&RevocationFacts| list.next_update.is_some_and(|at| at <= now);
+        self.revocations.iter().filter(is_over)
+    }
+
+    /// Tells one trust from another, over restarts and replicas.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn verifier(&self) -> &Arc<dyn ClientCertVerifier> {
+        &self.verifier
+    }
+
+    /// Whether a client with a good certificate may come in.
+    pub(super) fn admits(&self, holder: &Holder) -> bool {
+        let is_meant = |pattern: &ClientPattern| {
+            holder.uris.iter().any(|uri| pattern.is_uri(uri))
+                || holder.dns.iter().any(|name| pattern.is_dns(name))
+                || holder
+                    .common_names
+                    .iter()
+                    .any(|name| pattern.is_common_name(name))
+                || pattern.is_key(&holder.key_sha256)
+        };
+        self.allow.is_empty() || self.allow.iter().any(is_meant)
+    }
+
+    /// Judges a whole chain.
+    pub(super) fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Judged, rustls::Error> {
+        if rest.len() >= LONGEST_CHAIN {
+            let fault = Arc::new(ClientFault::ChainTooLong);
+            return Err(CertificateError::Other(OtherError(fault)).into());
+        }
+        self.verifier.verify_client_cert(leaf, rest, now)?;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        let authority = self.authority_of(leaf, rest, now)?;
+        let shown = [leaf].into_iter().chain(rest);
+        let ends = shown.filter_map(|certificate| x509::validity(certificate).ok());
+        let ends = ends.map(|validity| validity.not_after);
+        let lists = self.revocations.iter().filter_map(|list| list.next_update);
+        let own = authority.map(|at| self.authorities[at].facts.not_after);
+        let ends = ends.chain(lists).chain(own);
+        // The second in which a certificate ends is its last (RFC 5280 section 4.1.2.5).
+        let ends = ends.map(|end| end + Duration::from_secs(1));
+        Ok(Judged {
+            authority,
+            until: ends.filter(|end| *end > now).min(),
+        })
+    }
+
+    /// The authority that a verified chain leads to; rustls takes one as it is, and so would let
+    /// an expired one certify for ever.
+    fn authority_of(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: SystemTime,
+    ) -> Result<Option<usize>, rustls::Error> {
+        for child in [leaf].into_iter().chain(rest) {
+            let issuer = x509::issuer(child).map_err(|_| CertificateError::BadEncoding)?;
+            let named = |(_, authority): &(usize, &Authority)| authority.facts.name == issuer;
+            let mut found: Vec<_> = self.authorities.iter().enumerate().filter(named).collect();
+            if found.len() > 1 {
+                // One name over several keys, as while an authority is replaced.
+                found.retain(|(_, authority)| {
+                    x509::link(child, &authority.certificate) == Ok(Link::Signed)
+                });
+            }
+            let Some((_, first)) = found.first() else {
+                continue;
+            };
+            let is_valid =
+                |facts: &AuthorityFacts| facts.not_before <= now && now <= facts.not_after;
+            let valid = found
+                .iter()
+                .find(|(_, authority)| is_valid(&authority.facts));
+            return match valid {
+                Some((at, _)) => Ok(Some(*at)),
+                None if first.facts.not_after < now => Err(CertificateError::Expired.into()),
+                None => Err(CertificateError::NotValidYet.into()),
+            };
+        }
+        Ok(None)
+    }
+}
+
+impl Authority {
+    fn new(
+        facts: AuthorityFacts,
+        certificate: &CertificateDer<'static>,
+        former: Option<&Trust>,
+    ) -> Self {
+        let mut known = former.iter().flat_map(|trust| &trust.authorities);
+        let same = known.find(|known| known.facts.sha256 == facts.sha256);
+        Self {
+            handshakes: same.map_or_else(Arc::default, |same| Arc::clone(&same.handshakes)),
+            facts,
+            certificate: certificate.clone(),
+        }
+    }
+}
+
+/// The authorities, each once, and what stands among them and is none.
+fn authorities(
+    sources: &TrustSources,
+    former: Option<&Trust>,
+) -> Result<(Vec<Authority>, Vec<AuthorityFacts>), TrustError> {
+    let (mut found, mut others) = (BTreeMap::new(), Vec::new());
+    for (file, place, certificate) in &sources.authorities {
+        let facts = x509::authority(certificate)
+            .map_err(|_| TrustError::Certificate(file.clone(), *place))?;
+        // What another has signed and may not sign itself is somebody's leaf in the wrong place;
+        // one that signs itself is a client's own, to be trusted for that client alone.
+        if facts.is_ca || facts.is_self_signed {
+            let authority = Authority::new(facts, certificate, former);
+            found.insert(authority.facts.sha256.clone(), authority);
+        } else {
+            others.push(facts);
+        }
+    }
+    match found.is_empty() {
+        true => Err(TrustError::NoAuthority(sources.authority_paths.clone())),
+        false => Ok((found.into_values().collect(), others)),
+    }
+}
+
+type List = rustls::pki_types::CertificateRevocationListDer<'static>;
+
+/// The revocation lists, of one issuer the newest first: rustls takes the first that fits.
+fn revocations(
+    sources: &TrustSources,
+    authorities: &[Authority],
+) -> Result<Vec<(RevocationFacts, List)>, TrustError> {
+    let mut lists = Vec::new();
+    for (file, list) in &sources.revocations {
+        let signers = authorities
+            .iter()
+            .map(|authority| authority.certificate.as_ref());
+        let facts = x509::revocations(list, signers)
+            .map_err(|_| TrustError::RevocationList(file.clone()))?;
+        lists.push((facts, list.clone()));
+    }
+    if lists.is_empty() && !sources.revocation_paths.is_empty() {
+        return Err(TrustError::NoRevocationList(
+            sources.revocation_paths.clone(),
+        ));
+    }
+    lists.sort_by_key(|(facts, _)| std::cmp::Reverse(facts.this_update));
+    Ok(lists)
+}
+
+impl TrustSources {
+    /// Over everything that makes a difference, in an order that makes none.
+    pub fn digest(&self) -> Digest {
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        parts.extend(self.authorities.iter().map(|(_, _, der)| tagged(b'a', der)));
+        parts.extend(self.revocations.iter().map(|(_, der)| tagged(b'r', der)));
+        parts.extend(
+            self.allow
+                .iter()
+                .map(|p| tagged(b'p', p.to_string().as_bytes())),
+        );
+        parts.sort();
+        parts.dedup();
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(match self.mode {
+            ClientAuthMode::Optional => b"optional",
+            ClientAuthMode::Required => b"required",
+        });
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(&part);
+        }
+        let mut digest = Digest::default();
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
+    }
+}
+
+fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[tag], bytes].concat()
+}

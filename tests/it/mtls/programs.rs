@@ -1,0 +1,176 @@
+//! Each class once as the world does it: `openssl s_client` and `curl --cert`.
+
+use std::fs;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use super::{Door, path};
+use crate::support::certs::{Ca, Leaf, Pair};
+use crate::support::hyper_application::Hyper;
+use crate::support::programs::{curl, openssl};
+use crate::support::secret_dir::SecretDir;
+
+/// A client's files, as programs want them.
+struct Files(TempDir);
+
+impl Files {
+    fn of(pair: &Pair, door: &Door) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("cert", &pair.cert_pem);
+        write("key", &pair.key_pem);
+        write("ca", &door.served.ca.pem());
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn curl(&self, door: &Door) -> Option<Output> {
+        let url = format!("https://localhost:{}/", door.served.address().port());
+        let (ca, cert, key) = (self.path("ca"), self.path("cert"), self.path("key"));
+        curl(&[
+            "--ipv4", "--cacert", &ca, "--cert", &cert, "--key", &key, &url,
+        ])
+    }
+
+    fn openssl(&self, door: &Door, version: &str) -> Option<String> {
+        let address = door.served.address().to_string();
+        let (ca, cert, key) = (self.path("ca"), self.path("cert"), self.path("key"));
+        let arguments = [
+            "s_client",
+            "-connect",
+            &address,
+            "-CAfile",
+            &ca,
+            "-servername",
+            "localhost",
+            "-cert",
+            &cert,
+            "-cert_chain",
+            &cert,
+            "-key",
+            &key,
+            "-ign_eof",
+            version,
+        ];
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let output = openssl(&arguments, request)?;
+        let both = [output.stdout, output.stderr].concat();
+        Some(String::from_utf8_lossy(&both).into_owned())
+    }
+}
+
+/// Both programs are told `words` by the alert, over both versions.
+fn told(door: &Door, pair: &Pair, reason: &str, words: &str) {
+    let files = Files::of(pair, door);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let Some(printed) = files.openssl(door, version) else {
+            return;
+        };
+        assert!(printed.contains(words), "{reason} {version}: {printed}");
+        assert!(!printed.contains("200 OK"), "{reason} {version}: {printed}");
+    }
+    door.failed_for(reason);
+    let Some(output) = files.curl(door) else {
+        return;
+    };
+    assert!(
+        !output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
+}
+
+/// Both programs are served.
+fn served(door: &Door, pair: &Pair) {
+    let files = Files::of(pair, door);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let Some(printed) = files.openssl(door, version) else {
+            return;
+        };
+        assert!(printed.contains("200 OK"), "{version}: {printed}");
+    }
+    let Some(output) = files.curl(door) else {
+        return;
+    };
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "served",
+        "{output:?}"
+    );
+}
+
+// TLS-09
+#[test]
+fn openssl_and_curl_hear_why_a_certificate_lets_nobody_in() {
+    let application = Hyper::saying("served");
+    let clients = Ca::named("clients");
+    let between = clients.intermediate_with("between", 3);
+    let list = clients.revocation_list(&[7]) + &between.revocation_list(&[]);
+    let trust = SecretDir::new(&[
+        ("ca.crt", clients.pem().as_bytes()),
+        ("crl.pem", list.as_bytes()),
+    ]);
+    let lists = path(&trust, "crl.pem");
+    let arguments = [
+        "--upstream",
+        application.upstream(),
+        "--client-crl-file",
+        &lists,
+    ];
+    let door = Door::trusting("required", clients, trust, &arguments);
+    let leaf = || Leaf::client(&["client"]);
+    served(&door, &door.clients.sign(leaf()));
+    served(&door, &between.sign(leaf()));
+    for (pair, reason, words) in [
+        (Ca::named("x").sign(leaf()), "unknown_ca", "unknown ca"),
+        (Pair::self_signed(leaf()), "unknown_ca", "unknown ca"),
+        (
+            door.clients.sign(leaf().expired()),
+            "expired",
+            "certificate expired",
+        ),
+        (
+            door.clients.sign(leaf().not_yet_valid()),
+            "not_yet_valid",
+            "certificate expired",
+        ),
+        (
+            door.clients.sign(Leaf::server(&["c"])),
+            "wrong_usage",
+            "unsupported certificate",
+        ),
+        (
+            door.clients.sign(leaf().serial(7)),
+            "revoked",
+            "certificate revoked",
+        ),
+    ] {
+        told(&door, &pair, reason, words);
+    }
+}
+
+#[test]
+fn curl_without_a_certificate_is_not_served_and_an_unlisted_one_reads_why() {
+    let application = Hyper::saying("served");
+    let door = Door::required(application.upstream(), &["--client-allow", "cn:nobody"]);
+    let pair = door.clients.sign(Leaf::client(&["client"]));
+    let files = Files::of(&pair, &door);
+    let Some(output) = files.curl(&door) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.starts_with("403 ") && text.contains("not allowed"),
+        "{output:?}"
+    );
+    let url = format!("https://localhost:{}/", door.served.address().port());
+    let output = curl(&["--ipv4", "--cacert", &files.path("ca"), &url]).unwrap();
+    assert!(
+        !output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    door.failed_for("no_certificate");
+}
