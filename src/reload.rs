@@ -159,12 +159,9 @@ impl Reloader {
         let metrics = Arc::clone(bulletin.metrics());
         let (sender, inbox) = mpsc::unbounded_channel();
         let trigger = Trigger(sender.clone());
+        let here = std::env::current_dir().unwrap_or_default();
         let on_change = move |change: Change| {
-            let matters = match &change {
-                Change::At(path) => seen.load().concern(path),
-                Change::Anything => true,
-            };
-            if matters {
+            if let Some(change) = concerning(&seen.load(), change, &here) {
                 let _ = sender.send(Wake::Seen(change));
             }
         };
@@ -392,6 +389,19 @@ fn first_load(source: &CertificateSource, policy: Policy) -> Result<Loaded, Load
             outcomes,
         }),
         None => Err(store.into_error().unwrap_or(nothing)),
+    }
+}
+
+/// A change that may matter, named as the settings name it: events have whole paths, also where the
+/// settings have one that is relative to `here`.
+fn concerning(places: &Places, change: Change, here: &Path) -> Option<Change> {
+    match change {
+        Change::At(path) if !places.concern(&path) => {
+            let own = path.strip_prefix(here).ok()?;
+            let is_ours = places.concern(own);
+            is_ours.then(|| Change::At(own.to_path_buf()))
+        }
+        change => Some(change),
     }
 }
 

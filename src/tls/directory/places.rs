@@ -35,7 +35,7 @@ impl Places {
         if self.0.contains_key(path) {
             return true;
         }
-        let interest = path.parent().and_then(|parent| self.0.get(parent));
+        let interest = path.parent().and_then(|parent| self.0.get(or_here(parent)));
         match (interest, path.file_name()) {
             (Some(Interest::All), _) => true,
             (Some(Interest::Names(names)), Some(name)) => names.contains(name),

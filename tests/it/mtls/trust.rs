@@ -141,6 +141,26 @@ async fn a_directory_with_several_authorities_in_pem_and_der_is_a_bundle() {
     assert!(come(&der).await.is_err());
 }
 
+// Events name whole paths, whatever the settings say.
+#[test]
+fn a_relative_path_is_watched_as_well() {
+    let ca = Ca::new();
+    let secret = SecretDir::new(&ca.leaf(&["localhost"]).files());
+    let trust = SecretDir::new(&[("ca.crt", ca.pem().as_bytes())]);
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = |path: &str| format!("{up}{}", path.trim_start_matches('/'));
+    let (certificates, bundle) = (relative(secret.as_str()), relative(&path(&trust, "ca.crt")));
+    let arguments = ["--client-auth", "required", "--client-ca-file", &bundle];
+    let sidecar = Sidecar::start(&[&["--cert-dir", &certificates], &arguments[..]].concat());
+    // Found by polling it would take half a minute, which is more than anybody waits here.
+    trust.swap(&[("ca.crt", Ca::new().pem().as_bytes())]);
+    let said = |words: &'static str| move |line: &serde_json::Value| line["message"] == words;
+    sidecar.wait_for_log("the trust", said("client trust reloaded"));
+    secret.swap(&ca.leaf(&["localhost"]).files());
+    sidecar.wait_for_log("the certificate", said("certificate reloaded"));
+}
+
 /// A file that is written in place may be seen half written: half a bundle is a whole smaller one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_written_in_place_counts_when_it_has_settled() {
