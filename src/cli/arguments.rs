@@ -62,6 +62,7 @@ pub(super) enum Subcommands {
         mut_arg("cert_dir", |arg| arg.hide(true)),
         mut_arg("cert_file", |arg| arg.hide(true)),
         mut_arg("key_file", |arg| arg.hide(true)),
+        mut_arg("client_ca_file", |arg| arg.hide(true)),
         mut_arg("listen", |arg| arg.help(DEMO_LISTEN)),
         mut_arg("admin_listen", |arg| arg.help(DEMO_ADMIN)),
     )]
@@ -113,6 +114,9 @@ pub(super) struct DemoArguments {
     /// Replace the certificate by a new one at this interval, as a Secret is updated, e.g. 10s [default: off]
     #[arg(long, value_name = "DURATION", help_heading = DEMO, env = "TLS_SIDECAR_ROTATE_EVERY", hide_env_values = true)]
     pub(super) rotate_every: Option<String>,
+    /// Ask clients for a certificate, and make one to try it with [default: off]
+    #[arg(long, help_heading = DEMO, env = "TLS_SIDECAR_MTLS", hide_env_values = true)]
+    pub(super) mtls: bool,
     #[command(flatten)]
     pub(super) run: RunArguments,
 }

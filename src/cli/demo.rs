@@ -10,6 +10,7 @@
 )]
 
 mod application;
+mod client;
 mod clock;
 mod greeting;
 mod rotation;
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 use crate::app;
 use crate::cli::run::supervise;
 use crate::config::{Config, Settings};
+use client::Client;
 use greeting::Greeting;
 use rotation::Rotation;
 use secret::Secret;
@@ -48,6 +50,17 @@ pub(crate) struct DemoOptions {
     pub(crate) settings: Settings,
     /// Rotate the certificate this often; `None` leaves it to the person at the keyboard.
     pub(crate) rotate_every: Option<Duration>,
+    /// Who may come.
+    pub(crate) clients: Clients,
+}
+
+/// Who may come to the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clients {
+    /// Anybody.
+    Any,
+    /// Who has a certificate of the demo's authority; one is made.
+    WithCertificate,
 }
 
 /// Runs the demo until the proxy has drained.
@@ -66,6 +79,7 @@ fn start(options: DemoOptions) -> anyhow::Result<ExitCode> {
     let DemoOptions {
         mut settings,
         rotate_every,
+        clients,
     } = options;
     let application = match settings.upstream {
         Some(_) => None,
@@ -76,6 +90,15 @@ fn start(options: DemoOptions) -> anyhow::Result<ExitCode> {
         settings.upstream = Some(format!("http://{}", application.address));
     }
     settings.cert_dir = vec![secret.path().display().to_string()];
+    let client = match clients {
+        Clients::Any => None,
+        Clients::WithCertificate => Some(Client::create(&secret)?),
+    };
+    if client.is_some() {
+        let authority = secret.path().join("ca.crt");
+        settings.client_auth.get_or_insert("required".to_owned());
+        settings.client_ca_file = vec![authority.display().to_string()];
+    }
     if settings.listen.is_empty() {
         settings.listen = vec![free_address(LISTEN).to_string()];
     }
@@ -104,12 +127,13 @@ fn start(options: DemoOptions) -> anyhow::Result<ExitCode> {
         serial: secret.serial(),
         sample: application.is_some(),
         rotate_every,
+        client: client.as_ref().map(Client::path),
     };
     println!("{greeting}");
     let rotation = Rotation::start(secret, bound.handle(), rotate_every)?;
     let code = supervise(bound);
     // In this order: the proxy needs both to its last request.
-    drop((rotation, application));
+    drop((rotation, application, client));
     Ok(code)
 }
 

@@ -19,7 +19,7 @@ use super::arguments::{
     Subcommands,
 };
 use super::client::Addresses;
-use super::demo::DemoOptions;
+use super::demo::{Clients, DemoOptions};
 use super::drain::DrainOptions;
 use super::healthcheck::HealthcheckOptions;
 use super::status::{Output, StatusOptions};
@@ -119,7 +119,12 @@ impl Load<'_> {
             wrong.push(Problem::value("rotate-every", text, error));
         }
         // Only for its errors: the demo resolves again once it has added what is its own.
-        if let Err(others) = Config::resolve(sources.settings.clone()) {
+        let mut probe = sources.settings.clone();
+        if arguments.mtls {
+            probe.client_auth.get_or_insert("required".to_owned());
+            probe.client_ca_file = vec!["the demo's own".to_owned()];
+        }
+        if let Err(others) = Config::resolve(probe) {
             wrong.append(others);
         }
         sources
@@ -131,6 +136,11 @@ impl Load<'_> {
         Ok(Command::Demo(Box::new(DemoOptions {
             settings: sources.settings,
             rotate_every: rotate_every.and_then(Result::ok).flatten(),
+            clients: if arguments.mtls {
+                Clients::WithCertificate
+            } else {
+                Clients::Any
+            },
         })))
     }
 
@@ -217,6 +227,7 @@ fn refuse_own(settings: &Settings) -> ConfigErrors {
         ("cert-dir", settings.cert_dir.first()),
         ("cert-file", settings.cert_file.as_ref()),
         ("key-file", settings.key_file.as_ref()),
+        ("client-ca-file", settings.client_ca_file.first()),
     ];
     for (flag, value) in own {
         if let Some(value) = value {
@@ -376,6 +387,7 @@ mod tests {
         let Ok(Command::Demo(options)) = load(&line, &[], None) else {
             panic!("not the demo");
         };
+        assert_eq!(options.clients, Clients::Any);
         assert_eq!(options.rotate_every, Some(Duration::from_secs(10)));
         assert!(options.settings.listen.is_empty());
         assert_eq!(options.settings.hsts.as_deref(), Some("max-age=1"));

@@ -25,6 +25,8 @@ pub(super) struct Greeting<'a> {
     pub(super) sample: bool,
     /// Interval of the rotation.
     pub(super) rotate_every: Option<Duration>,
+    /// Where the client's certificate is, when one is asked for.
+    pub(super) client: Option<&'a Path>,
 }
 
 impl Greeting<'_> {
@@ -42,7 +44,15 @@ impl Greeting<'_> {
 
     fn examples(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let site = self.authority();
-        let ca = quoted(&self.directory.join("ca.crt"));
+        let authority = quoted(&self.directory.join("ca.crt"));
+        let ca = match self.client {
+            Some(client) => {
+                let (certificate, key) = (client.join("client.crt"), client.join("client.key"));
+                let (certificate, key) = (quoted(&certificate), quoted(&key));
+                format!("{authority} --cert {certificate} --key {key}")
+            }
+            None => authority.clone(),
+        };
         writeln!(
             out,
             "Try it (a browser works too, after a warning about the authority):"
@@ -60,6 +70,12 @@ impl Greeting<'_> {
             out,
             "  head -c 100000000 /dev/zero | curl --cacert {ca} -T - https://{site}/upload"
         )?;
+        if self.client.is_some() {
+            return writeln!(
+                out,
+                "  curl --cacert {authority} https://{site}/   (refused: no client certificate)"
+            );
+        }
         writeln!(out, "  SSL_CERT_FILE={ca} websocat wss://{site}/ws")
     }
 
@@ -140,7 +156,22 @@ mod tests {
             serial: "4A",
             sample: true,
             rotate_every: None,
+            client: None,
         }
+    }
+
+    #[test]
+    fn with_client_certificates_every_command_shows_one_but_the_one_that_is_refused() {
+        let text = Greeting {
+            client: Some(Path::new("/tmp/client")),
+            ..greeting("127.0.0.1:8443")
+        };
+        let text = text.to_string();
+        let shown = "curl --cacert /tmp/demo/ca.crt --cert /tmp/client/client.crt --key /tmp/client/client.key https://localhost:8443/\n";
+        assert!(text.contains(shown), "{text}");
+        assert!(
+            text.contains("  curl --cacert /tmp/demo/ca.crt https://localhost:8443/   (refused")
+        );
     }
 
     #[test]

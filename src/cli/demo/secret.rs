@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use tempfile::TempDir;
 
@@ -23,6 +23,9 @@ use super::clock::Utc;
 
 /// Names a client may use for the demo.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Who the demo's client is.
+const CLIENT: &str = "spiffe://demo/client";
 
 /// The past hour covers a client whose clock is behind.
 const VALID_BEFORE: Duration = Duration::from_secs(60 * 60);
@@ -53,6 +56,12 @@ impl Secret {
         };
         secret.rotate()?;
         Ok(secret)
+    }
+
+    /// A certificate for a client, with its key, both in PEM.
+    pub(super) fn client(&self) -> anyhow::Result<(String, String)> {
+        let leaf = Leaf::client(&self.authority).context("no client certificate")?;
+        Ok((leaf.certificate, leaf.key))
     }
 
     /// The directory to give to `--cert-dir`; `ca.crt` in it is for the client.
@@ -100,17 +109,40 @@ struct Leaf {
 
 impl Leaf {
     fn issue(authority: &CertifiedIssuer<'_, KeyPair>) -> Result<Self, rcgen::Error> {
+        let params = CertificateParams::new(NAMES.map(String::from))?;
+        Self::sign(
+            params,
+            "localhost",
+            ExtendedKeyUsagePurpose::ServerAuth,
+            authority,
+        )
+    }
+
+    fn client(authority: &CertifiedIssuer<'_, KeyPair>) -> Result<Self, rcgen::Error> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(CLIENT.try_into()?)];
+        Self::sign(
+            params,
+            "demo client",
+            ExtendedKeyUsagePurpose::ClientAuth,
+            authority,
+        )
+    }
+
+    fn sign(
+        mut params: CertificateParams,
+        name: &str,
+        usage: ExtendedKeyUsagePurpose,
+        authority: &CertifiedIssuer<'_, KeyPair>,
+    ) -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let serial = serial();
-        let mut params = CertificateParams::new(NAMES.map(String::from))?;
         validate(&mut params);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "localhost");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.serial_number = Some(SerialNumber::from_slice(&serial));
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![usage];
         let certificate = params.signed_by(&key, authority)?;
         Ok(Self {
             certificate: certificate.pem(),
