@@ -119,8 +119,8 @@ impl Serving {
     /// What requests have shown so far of the application's being there.
     fn answers(&self) -> u64 {
         let of = |worker: &Arc<Telemetry>| {
-            let metrics = &worker.metrics;
-            metrics.upstream_duration.count() + metrics.upstream.opened.value()
+            let upstream = &worker.metrics.upstream;
+            upstream.answered.value() + upstream.opened.value()
         };
         self.telemetry.iter().map(of).sum()
     }

@@ -148,6 +148,8 @@ pub struct UpstreamMetrics {
     pub opened: Counter,
     /// Could not be opened.
     pub failed: Counter,
+    /// Heads of answers that came: the application is there.
+    pub answered: Counter,
     /// Requests sent a second time.
     pub retries: Counter,
 }

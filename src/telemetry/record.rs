@@ -192,6 +192,7 @@ impl Record {
     /// The head of the application's answer is here.
     pub fn answered(&mut self) {
         self.answered = Some(Instant::now());
+        self.facts.telemetry.metrics.upstream.answered.increment();
     }
 
     /// The answer's status goes to the client.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::served;
 use crate::support::admin::{ask, until};
@@ -39,6 +39,29 @@ async fn all_conditions_are_told_when_asked_for() {
         format!("[+] application: {}: reached", application.upstream())
     );
     assert_eq!(lines[4], "[+] not-draining: no drain runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_fail_do_not_make_it_ready() {
+    let gone = Raw::answering(OK);
+    let upstream = gone.upstream().to_owned();
+    drop(gone);
+    let impatient = ["--upstream-connect-timeout", "20ms"];
+    let served = Served::start(&upstream, &[&ADMIN[..], &impatient].concat());
+    let admin = served.sidecar.admin();
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    let begun = Instant::now();
+    // Several looks at the application, with failed requests between any two of them.
+    while begun.elapsed() < 2 * SECOND {
+        wire.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(wire.response().await.unwrap().status, 503);
+        assert_eq!(ask(admin, "GET /readyz").await.status, 503);
+    }
+    let lines = served.sidecar.log_lines();
+    let reached = |line: &serde_json::Value| line["message"] == "application reached";
+    assert!(!lines.iter().any(reached), "{lines:?}");
 }
 
 // LIFE-05
