@@ -10,6 +10,7 @@
 )]
 
 mod arguments;
+mod check;
 mod client;
 mod demo;
 mod drain;
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
         }
         Ok(matches) => match load.command(&matches) {
             Ok(Command::Run(config)) => run::run(*config),
+            Ok(Command::Check(options)) => check::run(*options),
             Ok(Command::Demo(options)) => demo::run(*options),
             Ok(Command::Status(options)) => status::run(&options),
             Ok(Command::Drain(options)) => drain::run(&options),

@@ -4,6 +4,7 @@
 //! so that refused, reset and timed out stay different things.
 
 mod connector;
+mod exposure;
 mod linger;
 mod listener;
 mod proxy_header;
@@ -11,6 +12,7 @@ mod sniff;
 mod stream;
 
 pub use connector::{ConnectError, Connector};
+pub use exposure::{beyond_loopback, exposure, listening, own_address};
 pub use linger::{linger, linger_upload};
 pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind};
 pub use proxy_header::{

@@ -196,6 +196,11 @@ impl Reloader {
         Ok((reloader, certificates))
     }
 
+    /// Watches what it would follow, and publishes in the status whether that is possible.
+    pub fn try_watch(&mut self) {
+        self.rewatch();
+    }
+
     /// Follows the files until the drain begins.
     pub async fn run(mut self, mut stage: latest::Receiver<Stage>) {
         let leaving = async move {

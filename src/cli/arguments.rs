@@ -13,6 +13,7 @@ use crate::config::Settings;
 const CONFIGURATION: &str = "Configuration";
 const DEMO: &str = "Demo";
 const ADMIN: &str = "The running sidecar";
+const CHECK: &str = "Check";
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -31,6 +32,14 @@ KiB, MiB, GiB, kB, MB or GB (64KiB, 1MiB).
 
 Exit code: 0 after a clean stop, 1 after a failure or a drain that had to be cut short, 2 after \
 bad usage or configuration.";
+
+/// How findings are told; at the end of the help of `check`.
+const CHECK_NOTES: &str = "\
+Give it the flags, environment and file of `run`, in the place where `run` is to run. It changes \
+nothing and may be used beside a running sidecar. A finding is one line, `SEVERITY: CODE: MESSAGE`, \
+with the YAML that mends it below; a note is no fault.
+
+Exit code: 0 when nothing is wrong, 1 when something is, wrong settings included, 2 after bad usage.";
 
 /// A TLS sidecar: ends TLS beside an application and passes plain HTTP to it
 #[derive(Debug, Parser)]
@@ -54,6 +63,9 @@ pub(super) enum Subcommands {
     /// Run the proxy; the default
     #[command(display_name = "tls-sidecar", after_help = NOTES)]
     Run(Box<RunArguments>),
+    /// Load everything as run would, look around, and print what is wrong with the lines that mend it
+    #[command(display_name = "tls-sidecar", after_help = CHECK_NOTES)]
+    Check(Box<CheckArguments>),
     /// Try it: a sample application, a self-signed certificate and the proxy in front, with no other setting
     #[command(
         display_name = "tls-sidecar",
@@ -107,6 +119,18 @@ pub(super) struct RunArguments {
     pub(super) config: Option<PathBuf>,
     #[command(flatten)]
     pub(super) settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Form of the findings: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = CHECK, env = "TLS_SIDECAR_OUTPUT", hide_env_values = true)]
+    pub(super) output: Option<String>,
+    /// What the Pod has to end (terminationGracePeriodSeconds), against which the drain is held [default: 30s]
+    #[arg(long, value_name = "DURATION", help_heading = CHECK, env = "TLS_SIDECAR_GRACE_PERIOD", hide_env_values = true)]
+    pub(super) grace_period: Option<String>,
+    #[command(flatten)]
+    pub(super) run: RunArguments,
 }
 
 #[derive(Debug, Args)]
@@ -222,7 +246,7 @@ mod tests {
 
     #[test]
     fn help_names_every_default_and_environment_name() {
-        for command in ["run", "demo", "status", "drain", "healthcheck"] {
+        for command in ["run", "check", "demo", "status", "drain", "healthcheck"] {
             let mut cli = Cli::command();
             cli.build();
             let name = command;

@@ -10,14 +10,16 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use super::arguments::{
-    self, AdminArguments, Cli, DemoArguments, DrainArguments, RunArguments, StatusArguments,
-    Subcommands,
+    self, AdminArguments, CheckArguments, Cli, DemoArguments, DrainArguments, RunArguments,
+    StatusArguments, Subcommands,
 };
+use super::check::{self, CheckOptions};
 use super::client::Addresses;
 use super::demo::{Clients, DemoOptions};
 use super::drain::DrainOptions;
@@ -29,11 +31,16 @@ use crate::config::{
 };
 use crate::readiness::Question;
 
+/// What Kubernetes gives a Pod that says nothing.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
+
 /// A command with everything it needs.
 #[derive(Debug)]
 pub(super) enum Command {
     /// `run`.
     Run(Box<Config>),
+    /// `check`.
+    Check(Box<CheckOptions>),
     /// `demo`.
     Demo(Box<DemoOptions>),
     /// `status`.
@@ -70,6 +77,7 @@ impl Load<'_> {
         match cli.command {
             None => self.run(cli.run, matches),
             Some(Subcommands::Run(arguments)) => self.run(*arguments, matches),
+            Some(Subcommands::Check(arguments)) => self.check(*arguments, matches),
             Some(Subcommands::Demo(arguments)) => self.demo(*arguments, matches),
             Some(Subcommands::Status(arguments)) => self.status(&arguments),
             Some(Subcommands::Drain(arguments)) => self.drain(&arguments),
@@ -94,9 +102,44 @@ impl Load<'_> {
     }
 
     fn run(&self, arguments: RunArguments, matches: &ArgMatches) -> Result<Command, ConfigErrors> {
+        let config = self.config(arguments, matches)?;
+        Ok(Command::Run(Box::new(config)))
+    }
+
+    /// Wrong settings are what `check` is there to tell; only its own flags are its usage.
+    fn check(
+        &self,
+        arguments: CheckArguments,
+        matches: &ArgMatches,
+    ) -> Result<Command, ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        let output = arguments.output.as_deref().map(|text| {
+            let choices = [("text", check::Output::Text), ("json", check::Output::Json)];
+            let output = word::one_of(text.trim(), &choices);
+            output.map_err(|error| errors.push(Problem::value("output", text, error)))
+        });
+        let grace_period = arguments.grace_period.as_deref().map(|text| {
+            let parsed = duration::positive(text.trim());
+            parsed.map_err(|error| errors.push(Problem::value("grace-period", text, error)))
+        });
+        match (output.transpose(), grace_period.transpose()) {
+            (Ok(output), Ok(grace_period)) => Ok(Command::Check(Box::new(CheckOptions {
+                config: self.config(arguments.run, matches),
+                output: output.unwrap_or(check::Output::Text),
+                grace_period: grace_period.unwrap_or(GRACE_PERIOD),
+            }))),
+            _ => Err(errors),
+        }
+    }
+
+    fn config(
+        &self,
+        arguments: RunArguments,
+        matches: &ArgMatches,
+    ) -> Result<Config, ConfigErrors> {
         let mut sources = self.sources(arguments);
         match Config::resolve(sources.settings) {
-            Ok(config) if sources.errors.is_empty() => Ok(Command::Run(Box::new(config))),
+            Ok(config) if sources.errors.is_empty() => Ok(config),
             Ok(_) => Err(sources.errors),
             Err(wrong) => {
                 sources
@@ -267,7 +310,6 @@ fn collect_variables(command: &clap::Command, names: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// A variable that every test process has, since none may set one.
     const PRESENT: &str = "CARGO_PKG_NAME";

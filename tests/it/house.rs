@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 6] = [
     &["tls", "net", "limits", "telemetry", "drain", "readiness"],
     &["upstream", "proxy"],
     &["runtime", "reload", "admin", "signal"],
-    &["app"],
+    &["app", "check"],
     &["cli", "main"],
 ];
 

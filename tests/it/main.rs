@@ -16,6 +16,7 @@
 mod admin;
 mod adversary;
 mod certificates;
+mod check;
 mod drain;
 mod early_answers;
 mod grpc;

@@ -26,6 +26,23 @@ pub(crate) fn promtool(arguments: &[&str], stdin: &[u8]) -> Option<Output> {
 }
 
 /// Runs `program` to its end with `stdin`, which is closed after it.
+/// Whether this can be run here to a good end; a line says so where not.
+pub(crate) fn can_run(command: &[&str]) -> bool {
+    let status = Command::new(command[0])
+        .args(&command[1..])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let can = status.is_ok_and(|status| status.success());
+    if !can {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: {command:?} is not possible here"
+        );
+    }
+    can
+}
+
 fn run(program: &str, arguments: &[impl AsRef<OsStr>], stdin: &[u8]) -> Option<Output> {
     let mut command = Command::new(program);
     command
