@@ -14,12 +14,15 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::config::PortSharing;
 use crate::drain::Stage;
 use crate::net::{AcceptBackoff, Listener};
 use crate::proxy::{self, Permit, Worker};
 
 /// How long a cut connection may take to say goodbye before its thread is given up.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// A client that is halfway in when a shared port is left has this long, a round trip or a few.
+const LAST_ARRIVALS: Duration = Duration::from_millis(200);
 /// Between two looks for pooled connections that have been idle too long.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -343,7 +346,20 @@ impl AcceptLoop {
             _ = stage.wait_for(|stage| *stage >= Stage::Graceful) => {}
             () = self.accept(&listener) => {}
         }
+        if self.worker.policy.listen.sharing == PortSharing::Shared {
+            self.leave_to_others(&listener).await;
+        }
         self.empty_queue(&listener).await;
+    }
+
+    /// Lets no client in whom closing the listener would send away: another process takes it.
+    async fn leave_to_others(&mut self, listener: &Listener) {
+        if let Err(error) = listener.turn_away() {
+            tracing::warn!(%error, "clients that are just connecting may be lost");
+            return;
+        }
+        // Whoever was let in before has to say so within a round trip.
+        let _ = tokio::time::timeout(LAST_ARRIVALS, self.accept(listener)).await;
     }
 
     async fn accept(&mut self, listener: &Listener) {

@@ -8,13 +8,22 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::PortSharing;
 
 /// Connections the kernel holds while permits are out; it caps this at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// Drops segments with the flag SYN, in the byte of flags of the TCP header (RFC 9293 section 3.1),
+/// as a program of the classic BPF: load the byte, look at the flag, keep nothing or everything.
+const NO_SYN: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x45, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 /// Why an address could not be bound.
 #[derive(Debug)]
@@ -143,6 +152,15 @@ impl Listener {
     /// What `accept` said; each is passing.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         self.socket.accept().await
+    }
+
+    /// Has the kernel drop the first packet of every further connection: its client sends it again
+    /// a second later, when another process that shares the port will get it.
+    ///
+    /// # Errors
+    /// When the kernel takes no filter.
+    pub fn turn_away(&self) -> io::Result<()> {
+        SockRef::from(&self.socket).attach_filter(&NO_SYN)
     }
 
     /// A connection that already waits, if there is one.

@@ -126,6 +126,29 @@ async fn an_http2_client_is_told_to_leave_during_the_drain_delay_and_loses_nothi
     h2.closed().await.expect("GOAWAY with NO_ERROR");
 }
 
+// LIFE-01
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_goes_on_in_the_drain_until_its_own_end() {
+    let application = Raw::tcp(|mut conn| async move {
+        conn.read_head().await.unwrap();
+        conn.write(GRANT).await.unwrap();
+        while let Ok(line) = conn.read_until(b"\n").await {
+            conn.write(line).await.unwrap();
+        }
+    });
+    let served = Served::start(application.upstream(), &SOON);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(ASK).await.unwrap();
+    assert_eq!(wire.response().await.unwrap().status, 101);
+    say(&mut wire, "before\n").await;
+    served.sidecar.signal(Signal::TERM);
+    served.sidecar.wait_until_closed();
+    say(&mut wire, "after\n").await;
+    wire.shutdown().await.unwrap();
+    wire.assert_closed().await;
+    assert_eq!(ended(served).0, Some(0));
+}
+
 // LIFE-02
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tunnel_is_cut_at_the_drain_timeout_with_close_notify() {

@@ -33,6 +33,7 @@ mod mtls;
 mod outages;
 mod pool;
 mod redirect;
+mod rolling;
 mod streaming;
 mod strict;
 mod support;

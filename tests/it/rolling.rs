@@ -1,0 +1,283 @@
+//! Restarts under load: of the sidecar, beside another on the same port, and of the application.
+//! Every request is counted, and none may fail.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::client::TlsStream;
+
+use crate::support::application::Raw;
+use crate::support::certs::Ca;
+use crate::support::clients::Client;
+use crate::support::h1::{Wire, header};
+use crate::support::h2::{H2, whole};
+use crate::support::requests::{get, post};
+use crate::support::secret_dir::SecretDir;
+use crate::support::sidecar::{Served, Sidecar, Signal};
+use crate::support::wait::{PATIENCE, eventually_async, within};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+/// Requests that have to be answered between two events of a test.
+const SOME: usize = 200;
+
+/// Clients that ask without a pause.
+struct Load {
+    state: Arc<State>,
+    clients: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct State {
+    is_over: AtomicBool,
+    good: AtomicUsize,
+    failed: std::sync::Mutex<Vec<String>>,
+}
+
+impl Load {
+    /// Clients of both protocols against `address`.
+    fn start(client: &Client, address: SocketAddr) -> Self {
+        let state = Arc::new(State::default());
+        let mut clients = JoinSet::new();
+        for number in 0..4 {
+            let of = (client.clone(), Arc::clone(&state));
+            clients.spawn(async move { of.1.http1(&of.0, address, number).await });
+            let of = (client.clone(), Arc::clone(&state));
+            clients.spawn(async move { of.1.http2(&of.0, address).await });
+        }
+        Self { state, clients }
+    }
+
+    /// Waits until some more requests were answered.
+    async fn goes_on(&self) {
+        let before = self.state.good.load(Relaxed);
+        let what = "requests answered";
+        eventually_async(what, PATIENCE, || {
+            self.state.good.load(Relaxed) >= before + SOME || !self.state.failures().is_empty()
+        })
+        .await;
+        assert_eq!(self.state.failures(), [""; 0]);
+    }
+
+    /// Ends the load, in which nothing may have failed.
+    async fn end(self) {
+        self.state.is_over.store(true, Relaxed);
+        within("the end of all clients", self.clients.join_all()).await;
+        assert_eq!(self.state.failures(), [""; 0]);
+    }
+}
+
+impl State {
+    fn failures(&self) -> Vec<String> {
+        self.failed.lock().unwrap().clone()
+    }
+
+    fn count(&self, status: u16, what: &str) {
+        match status {
+            200 => drop(self.good.fetch_add(1, Relaxed)),
+            status => self.fail(format!("{what}: {status}")),
+        }
+    }
+
+    fn fail(&self, what: String) {
+        self.failed.lock().unwrap().push(what);
+        self.is_over.store(true, Relaxed);
+    }
+
+    /// One connection after the other; each is kept until an answer says that it closes.
+    async fn http1(&self, client: &Client, address: SocketAddr, number: usize) {
+        let mut kept: Option<Wire<TlsStream<TcpStream>>> = None;
+        while !self.is_over.load(Relaxed) {
+            let mut wire = match kept.take() {
+                Some(wire) => wire,
+                None => match client.http1(address).await {
+                    Ok(wire) => wire,
+                    Err(error) => return self.fail(format!("connecting: {error}")),
+                },
+            };
+            let request = match number {
+                0 => post("/", &"upload ".repeat(1000)),
+                _ => get("/"),
+            };
+            let answer = async {
+                wire.write(request).await?;
+                wire.response().await
+            };
+            match answer.await {
+                Ok(response) => {
+                    self.count(response.status, "HTTP/1.1");
+                    if response.header("connection").is_none() {
+                        kept = Some(wire);
+                    }
+                }
+                Err(error) => return self.fail(format!("HTTP/1.1: {error}")),
+            }
+        }
+    }
+
+    /// Five streams at a time, on one connection until it is told to go away.
+    async fn http2(&self, client: &Client, address: SocketAddr) {
+        while !self.is_over.load(Relaxed) {
+            let mut h2 = match client.h2(address).await {
+                Ok(h2) => h2,
+                Err(error) => return self.fail(format!("connecting: {error}")),
+            };
+            while !self.is_over.load(Relaxed) && self.streams(&mut h2).await {}
+        }
+    }
+
+    /// Whether the connection takes more streams.
+    async fn streams(&self, h2: &mut H2) -> bool {
+        let mut asked = Vec::new();
+        for _ in 0..5 {
+            // Refused by the client itself, which has read the GOAWAY: nothing was sent.
+            match h2.get("/").await {
+                Ok(answer) => asked.push(answer),
+                Err(_) => break,
+            }
+        }
+        let has_all = asked.len() == 5;
+        for answer in asked {
+            match whole(answer).await {
+                Ok(response) => self.count(response.status, "HTTP/2"),
+                Err(error) => self.fail(format!("HTTP/2: {error:?}")),
+            }
+        }
+        has_all
+    }
+}
+
+// LIFE-01
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_sidecars_on_a_port_restarts_under_load_and_no_request_fails() {
+    let application = Raw::answering(OK);
+    let ca = Ca::new();
+    let secret = SecretDir::new(&ca.leaf(&["localhost"]).files());
+    let start = |listen: &str| {
+        Sidecar::start(&[
+            "--listen",
+            listen,
+            "--reuse-port",
+            "on",
+            "--cert-dir",
+            secret.as_str(),
+            "--upstream",
+            application.upstream(),
+            "--drain-delay",
+            "300ms",
+            "--access-log",
+            "off",
+        ])
+    };
+    let mut old = start("127.0.0.1:0");
+    let address = old.address();
+    let mut other = start(&address.to_string());
+    let load = Load::start(&Client::new(&ca), address);
+    for _ in 0..4 {
+        load.goes_on().await;
+        old.signal(Signal::TERM);
+        let ended = tokio::task::spawn_blocking(|| old.wait_exit());
+        let ended = ended.await.unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
+        load.goes_on().await;
+        old = std::mem::replace(&mut other, start(&address.to_string()));
+    }
+    load.end().await;
+}
+
+// LIFE-07
+#[test]
+fn without_the_switch_a_second_sidecar_on_a_port_is_an_error() {
+    let application = Raw::answering(OK);
+    let served = Served::start(application.upstream(), &["--reuse-port", "on"]);
+    let address = served.address().to_string();
+    let own = ["--cert-dir", served.secret.as_str(), "--listen", &address];
+    let ended = Sidecar::run_to_end(&own);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("another process has the port"));
+}
+
+// UP-01, UP-09, UP-16
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_restarts_under_load_and_no_request_fails() {
+    let mut application = Orderly::start("127.0.0.1:0".parse().unwrap());
+    let address = application.address;
+    let patient = ["--upstream-connect-timeout", "15s", "--access-log", "off"];
+    let served = Served::start(&format!("http://{address}"), &patient);
+    let load = Load::start(&served.client(), served.address());
+    for _ in 0..5 {
+        load.goes_on().await;
+        application.stop().await;
+        // Now requests are held: nobody answers any.
+        let good = load.state.good.load(Relaxed);
+        tokio::task::yield_now().await;
+        assert!(load.state.good.load(Relaxed) <= good + 24);
+        application = Orderly::start(address);
+        load.goes_on().await;
+    }
+    load.end().await;
+    application.stop().await;
+}
+
+/// An application that stops as it should: it takes no more connections, then closes those that
+/// have nothing to do and the others behind their answer.
+struct Orderly {
+    address: SocketAddr,
+    stopping: watch::Sender<bool>,
+    accepting: JoinHandle<JoinSet<()>>,
+}
+
+impl Orderly {
+    fn start(address: SocketAddr) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        let listener = socket.listen(1024).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stopping, stopped) = watch::channel(false);
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            let mut stop = stopped.clone();
+            loop {
+                tokio::select! {
+                    biased;
+                    Ok((socket, _)) = listener.accept() => {
+                        connections.spawn(answer_all(socket, stopped.clone()));
+                    }
+                    _ = stop.wait_for(|stopping| *stopping) => return connections,
+                }
+            }
+        });
+        Self {
+            address,
+            stopping,
+            accepting,
+        }
+    }
+
+    async fn stop(self) {
+        self.stopping.send_replace(true);
+        let connections = self.accepting.await.unwrap();
+        within("the last answers", connections.join_all()).await;
+    }
+}
+
+async fn answer_all(socket: TcpStream, mut stopping: watch::Receiver<bool>) {
+    let mut wire = Wire::new(socket);
+    loop {
+        let head = tokio::select! {
+            biased;
+            head = wire.read_head() => head,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let Ok(Some(head)) = head else { return };
+        let _ = wire.read_request_body(&head).await;
+        assert!(header(&head, "host").is_some());
+        if wire.write(OK).await.is_err() {
+            return;
+        }
+    }
+}
