@@ -18,11 +18,13 @@ pub use surroundings::Surroundings;
 
 use crate::config::{Config, ConfigErrors};
 use crate::reload::Reloader;
+use crate::tls::Offer;
 
 /// Everything wrong with `config` here, in the order in which `run` would meet it.
 pub fn examine(config: &Config, grace_period: Duration) -> Vec<Finding> {
     let around = Surroundings::of(config);
-    let mut findings = match Reloader::open(&config.tls, config.reload) {
+    let offer = Offer::to_reach(config.upstream.target.protocol);
+    let mut findings = match Reloader::open(&config.tls, offer, config.reload) {
         Ok((mut reloader, certificates)) => {
             reloader.try_watch();
             let status = certificates.status.load();

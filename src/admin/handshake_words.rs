@@ -39,6 +39,18 @@ fn known(label: &str) -> Option<&'static str> {
         "alert_unrecognized_name" => "The client says the name is not ours.",
         "alert_user_canceled" => "The client gave up.",
         "alert_close_notify" => "The client closed in order before the end of the handshake.",
+        "no_certificate" => "The client showed no certificate (--client-auth required).",
+        "unknown_ca" => "The client's certificate is of no authority in --client-ca-file.",
+        "expired" => "The client's certificate, or an issuer of it, has expired.",
+        "not_yet_valid" => "The client's certificate is not valid yet: look at both clocks.",
+        "wrong_usage" => "The client's certificate is not for client authentication.",
+        "revoked" => "The client's certificate, or an issuer of it, is revoked.",
+        "revocation_unknown" => "No list in --client-crl-file tells of the client's certificate.",
+        "crl_expired" => "The list in --client-crl-file that tells of the client is out of date.",
+        "chain_too_long" => "The client's chain is longer than anybody's is.",
+        "bad_signature" => "A signature in the client's chain is wrong.",
+        "bad_certificate" => "The client's certificate cannot be read.",
+        "not_allowed" => "The client's certificate is good, and --client-allow does not name it.",
         _ => return None,
     })
 }

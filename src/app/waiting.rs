@@ -7,7 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::BindError;
-use crate::config::{Config, Protocol};
+use crate::config::Config;
 use crate::reload::{Certificates, OpenError, Reloader};
 use crate::tls::Offer;
 use crate::{runtime, signal};
@@ -16,10 +16,7 @@ use crate::{runtime, signal};
 const STEP: Duration = Duration::from_millis(100);
 
 fn open_once(config: &Config) -> Result<(Reloader, Certificates), OpenError> {
-    let offer = match config.upstream.target.protocol {
-        Protocol::Raw => Offer::Raw,
-        Protocol::Http1 | Protocol::H2c => Offer::Http,
-    };
+    let offer = Offer::to_reach(config.upstream.target.protocol);
     Reloader::open(&config.tls, offer, config.reload)
 }
 

@@ -26,6 +26,8 @@ pub(super) fn missing(error: &OpenError, around: &Surroundings) -> Finding {
     match error {
         OpenError::Certificate(error) => trouble(error.reason(), error.to_string(), around),
         OpenError::Tickets(error) => Finding::error("ticket_secrets", error.to_string()),
+        OpenError::Trust(error) => Finding::error("client_trust", error.to_string()),
+        OpenError::Tls(_) => Finding::error("tls", error.to_string()),
     }
 }
 

@@ -4,13 +4,14 @@
 //! Invariant: the value of a header field is left out, because it may be a secret; nothing else
 //! that a setting can hold is one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::value::{duration, size};
 use super::{
-    AccessLog, CertificateSource, Config, Headers, Http, LogFormat, OnExpiry, OnNameLoss,
-    ProxyProtocolIn, ProxyProtocolOut, TlsVersion, UnknownSni,
+    AccessLog, CertificateSource, ClientAuthMode, Config, Headers, Http, LogFormat, LogQuery,
+    OnExpiry, OnNameLoss, PortSharing, ProxyProtocolIn, ProxyProtocolOut, TlsVersion, TraceStart,
+    UnknownSni,
 };
 
 /// What stands for a value that may be a secret.
@@ -31,6 +32,7 @@ impl Config {
         let mut list = List::default();
         self.listening(&mut list);
         self.certificates(&mut list);
+        self.clients(&mut list);
         self.application(&mut list);
         http(&self.http, &mut list);
         headers(&self.headers, &mut list);
@@ -52,12 +54,19 @@ impl Config {
                 LogFormat::Text => "text",
             },
         );
+        list.one("log-query", on_or_off(self.log.query == LogQuery::Kept));
         list.one("log-level", self.log.level.as_str().to_ascii_lowercase());
         list.0
     }
 
     fn listening(&self, list: &mut List) {
         list.many("listen", &self.listen.addresses);
+        let is_shared = self.listen.sharing == PortSharing::Shared;
+        list.one("reuse-port", on_or_off(is_shared));
+        let redirect = &self.listen.redirect;
+        list.many("redirect-listen", &redirect.addresses);
+        list.one("redirect-port", redirect.port);
+        list.many("redirect-except", &redirect.except);
         list.optional("workers", self.workers);
         list.many("trusted-proxies", &self.listen.trusted_proxies);
         list.one(
@@ -120,6 +129,47 @@ impl Config {
         list.duration("certificate-poll-interval", self.reload.poll_interval);
     }
 
+    fn clients(&self, list: &mut List) {
+        let Some(auth) = &self.tls.client_auth else {
+            list.one("client-auth", off());
+            return;
+        };
+        list.one(
+            "client-auth",
+            match auth.mode {
+                ClientAuthMode::Optional => "optional",
+                ClientAuthMode::Required => "required",
+            },
+        );
+        let paths = |paths: &[PathBuf]| -> Vec<String> {
+            paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect()
+        };
+        list.many("client-ca-file", &paths(&auth.authorities));
+        list.many("client-crl-file", &paths(&auth.revocations));
+        list.many("client-allow", &auth.allow);
+        let file = auth.allow_file.as_deref();
+        list.optional("client-allow-file", file.map(Path::display));
+        let told = self.headers.identity.unwrap_or_default();
+        let names = [
+            ("client-cert", told.leaf),
+            ("client-cert-chain", told.chain),
+            ("xfcc", told.forwarded),
+        ];
+        let mut names: Vec<_> = names
+            .iter()
+            .filter(|(_, is)| *is)
+            .map(|(name, _)| *name)
+            .collect();
+        if names.is_empty() {
+            names.push("off");
+        }
+        list.many("client-cert-headers", &names);
+        list.duration("revoked-grace", self.http.revoked_grace);
+    }
+
     fn application(&self, list: &mut List) {
         let upstream = &self.upstream;
         list.one("upstream", &upstream.target);
@@ -133,6 +183,8 @@ impl Config {
         );
         let path = upstream.health_path.as_ref().map(ToString::to_string);
         list.one("upstream-health-path", path.unwrap_or_else(off));
+        let page = self.app_metrics.as_ref().map(ToString::to_string);
+        list.one("app-metrics", page.unwrap_or_else(off));
         list.one("max-upstream-connections", upstream.max_connections);
         list.duration("upstream-connect-timeout", upstream.connect_timeout);
         list.limit("upstream-response-timeout", upstream.response_timeout);
@@ -160,11 +212,17 @@ fn http(http: &Http, list: &mut List) {
 fn headers(headers: &Headers, list: &mut List) {
     let hsts = headers.hsts.as_ref().and_then(|value| value.to_str().ok());
     list.one("hsts", hsts.unwrap_or("off"));
-    list.one("forwarded", if headers.forwarded { "on" } else { "off" });
+    list.one("forwarded", on_or_off(headers.forwarded));
+    let starts = headers.trace_start == TraceStart::Here;
+    list.one("trace-start", on_or_off(starts));
     let set = headers.set.iter();
     let set: Vec<_> = set.map(|(name, _)| format!("{name}: {REDACTED}")).collect();
     list.many("set-header", &set);
     list.many("remove-header", &headers.remove);
+}
+
+fn on_or_off(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
 }
 
 fn off() -> String {
@@ -235,6 +293,17 @@ mod tests {
             "--upstream-response-timeout=1500ms",
             "--hsts=max-age=1",
             "--remove-header=server,x-powered-by",
+            "--reuse-port=on",
+            "--redirect-listen=127.0.0.1:3",
+            "--redirect-except=/.well-known/acme-challenge/",
+            "--app-metrics=http://127.0.0.1:9/own?a",
+            "--log-query=on",
+            "--trace-start=on",
+            "--client-auth=optional",
+            "--client-ca-file=/ca",
+            "--client-allow=dns:*.example,uri:spiffe://a/*",
+            "--client-cert-headers=client-cert-chain",
+            "--revoked-grace=3s",
             "--log-level=debug",
             "--workers=3",
             "--cert-file=/c",
@@ -253,6 +322,9 @@ mod tests {
             "--ticket-key-dir=/t".to_owned(),
             "--workers=1".to_owned(),
             "--max-connections=1".to_owned(),
+            "--client-auth=required".to_owned(),
+            "--client-ca-file=/ca".to_owned(),
+            "--client-allow-file=/allow".to_owned(),
         ]);
         let pair = from_flags(&["--cert-file=/c".to_owned(), "--key-file=/k".to_owned()]);
         let shown = [every.shown(), pair.shown()].concat();

@@ -14,7 +14,7 @@ use super::cert_set::Resolver;
 use super::terms::{Doorkeeper, Verifier};
 use super::tickets::{Dated, SharedTickets};
 use super::{Acceptor, CertSet, TicketSecrets, Trust};
-use crate::config::{Tls, TlsVersion};
+use crate::config::{Protocol, Tls, TlsVersion};
 use crate::live::Live;
 
 /// The TLS implementation, for `--version`.
@@ -32,6 +32,16 @@ pub enum Offer {
     Http,
     /// None: raw bytes are passed on whatever the client speaks.
     Raw,
+}
+
+impl Offer {
+    /// What goes with the language of the application.
+    pub fn to_reach(application: Protocol) -> Self {
+        match application {
+            Protocol::Raw => Self::Raw,
+            Protocol::Http1 | Protocol::H2c => Self::Http,
+        }
+    }
 }
 
 /// aws-lc-rs with X25519MLKEM768 first (draft-ietf-tls-ecdhe-mlkem): recorded traffic stays

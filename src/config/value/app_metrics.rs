@@ -33,6 +33,13 @@ impl fmt::Display for AppMetricsError {
 
 impl std::error::Error for AppMetricsError {}
 
+impl fmt::Display for AppMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authority = String::from_utf8_lossy(self.authority.as_bytes());
+        write!(f, "http://{authority}{}", self.path)
+    }
+}
+
 /// Parses a page on loopback, or `off`.
 pub fn or_off(text: &str) -> Result<Option<AppMetrics>, AppMetricsError> {
     if text.eq_ignore_ascii_case("off") {
