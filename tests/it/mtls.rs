@@ -63,7 +63,15 @@ impl Door {
     /// With a trust directory of its own; `arguments` name the upstream, and what else is read.
     fn trusting(mode: &str, clients: Ca, trust: SecretDir, arguments: &[&str]) -> Self {
         let bundle = path(&trust, "ca.crt");
-        let own = ["--client-auth", mode, "--client-ca-file", &bundle];
+        // At this level every handshake that fails is a line.
+        let own = [
+            "--client-auth",
+            mode,
+            "--client-ca-file",
+            &bundle,
+            "--log-level",
+            "debug",
+        ];
         let at = arguments
             .iter()
             .position(|word| *word == "--upstream")
