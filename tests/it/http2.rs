@@ -1,6 +1,7 @@
 //! HTTP/2 in: streams cross the proxy as they were meant, to HTTP/1.1 and to h2c.
 
 mod floods;
+mod goaway;
 mod malformed;
 
 use bytes::Bytes;
