@@ -29,11 +29,6 @@ impl Acceptor {
         Self(Alpn::Http1)
     }
 
-    /// The same whatever is asked for: there is no certificate.
-    pub fn shown(&self, _: Option<&str>, _: IpAddr) -> u64 {
-        0
-    }
-
     /// An acceptor whose every client has settled on `alpn`.
     pub fn settled_on(alpn: Alpn) -> Self {
         Self(alpn)
