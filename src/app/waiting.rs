@@ -20,11 +20,19 @@ fn open_once(config: &Config) -> Result<(Reloader, Certificates), OpenError> {
     Reloader::open(&config.tls, offer, config.reload)
 }
 
+/// Whether it may come to be there: whatever is mounted from a Secret.
+fn is_awaited(error: &OpenError) -> bool {
+    match error {
+        OpenError::Certificate(_) | OpenError::Tickets(_) | OpenError::Trust(_) => true,
+        OpenError::Tls(_) => false,
+    }
+}
+
 /// Loads what there is to serve.
 pub(super) fn open(config: &Config) -> Result<(Reloader, Certificates), BindError> {
     let first = open_once(config);
     match (first, config.reload.wait_for_certificate) {
-        (Err(error @ (OpenError::Certificate(_) | OpenError::Trust(_))), Some(limit)) => {
+        (Err(error), Some(limit)) if is_awaited(&error) => {
             tracing::warn!(%error, ?limit, "no certificate yet; waiting for it");
             runtime::on_this_thread(async { Ok(wait(config, limit).await) })?
         }
@@ -44,7 +52,7 @@ async fn wait(config: &Config, limit: Duration) -> Result<(Reloader, Certificate
             () = tokio::time::sleep(STEP) => {}
         }
         match open_once(config) {
-            Err(OpenError::Certificate(_) | OpenError::Trust(_)) if Instant::now() < end => {}
+            Err(error) if is_awaited(&error) && Instant::now() < end => {}
             opened => return opened.map_err(BindError::Certificate),
         }
     }

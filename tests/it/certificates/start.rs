@@ -165,6 +165,36 @@ fn a_secret_that_arrives_later_is_waited_for() {
 
 // CERT-09
 #[test]
+fn a_ticket_secret_that_arrives_later_is_waited_for_too() {
+    let pair = Ca::new().leaf(&["localhost"]);
+    let place = tempfile::tempdir().unwrap();
+    let (certificates, tickets) = (place.path().join("tls"), place.path().join("tickets"));
+    super::write(&certificates, &pair.files());
+    let directory = tickets.to_str().unwrap();
+    let wait = [
+        "--ticket-key-dir",
+        directory,
+        "--wait-for-certificate",
+        "60s",
+    ];
+    let shown = std::thread::scope(|scope| {
+        let start = scope.spawn(|| Shown::from(&certificates, &wait));
+        super::write(&tickets, &[("secret", &[7; 48])]);
+        start.join().unwrap()
+    });
+    assert_eq!(shown.leaf("localhost"), *pair.leaf_der());
+    // Without the secret it does wait, and says at the end what is missing.
+    let (certificates, none) = (certificates.to_str().unwrap(), place.path().join("none"));
+    let none = none.to_str().unwrap();
+    let own = ["--cert-dir", certificates, "--ticket-key-dir", none];
+    let ended = Sidecar::run_to_end(&[&own[..], &["--wait-for-certificate", "300ms"]].concat());
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("waiting for it"), "{ended:?}");
+    assert!(ended.stderr.contains(none), "{ended:?}");
+}
+
+// CERT-09
+#[test]
 fn waiting_ends_with_the_line_that_says_what_is_missing() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().to_str().unwrap();
