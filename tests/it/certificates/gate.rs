@@ -100,6 +100,29 @@ fn a_file_that_may_not_be_read_any_more_is_refused_and_read_when_it_may() {
     shown.until_shown(&new);
 }
 
+// CERT-09: the memory of a process has nothing at its beginning, and reading there is EIO.
+#[test]
+fn a_file_whose_reading_fails_is_refused_and_read_when_it_does_not() {
+    let ca = Ca::new();
+    let first = ca.leaf(&["localhost"]);
+    let folder = folder(&first.files());
+    let shown = Shown::from(folder.path(), &[]);
+    let key = folder.path().join("tls.key");
+    std::fs::remove_file(&key).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", &key).unwrap();
+    let line = shown.kept("unreadable");
+    let error = line["error"].as_str().unwrap();
+    assert!(
+        error.contains("tls.key") && error.contains("os error 5"),
+        "{error}"
+    );
+    assert_eq!(shown.leaf("localhost"), *first.leaf_der());
+    std::fs::remove_file(&key).unwrap();
+    let new = ca.leaf(&["localhost"]);
+    super::write(folder.path(), &new.files());
+    shown.until_shown(&new);
+}
+
 // CERT-07
 #[test]
 fn an_empty_file_is_refused() {
