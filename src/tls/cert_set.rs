@@ -193,7 +193,7 @@ impl ResolvesServerCert for Resolver {
             address: step::address(),
         };
         let certificate = set.resolve(asked, schemes, self.unknown_sni)?;
-        Some(Arc::clone(&certificate.certified))
+        Some(Arc::clone(certificate.served()))
     }
 }
 

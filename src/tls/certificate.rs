@@ -6,18 +6,21 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::fault::{LoadError, Mismatch};
 use super::server_config::provider;
-use super::x509::{self, Facts, KeyKind, Link};
+use super::x509::{self, Facts, KeyKind, Link, Staple};
 
 /// A chain with the key that fits its leaf.
 #[derive(Debug)]
 pub struct Certificate {
     pub(super) certified: Arc<CertifiedKey>,
+    /// Without its staple, and from when on that is what is served.
+    unstapled: Option<(SystemTime, Arc<CertifiedKey>)>,
     facts: Facts,
     chain: ChainShape,
     fingerprint: String,
@@ -71,15 +74,18 @@ impl Certificate {
         if let Some(public) = public.filter(|public| *public != facts.public_key) {
             return Err(wrong_key(&chain, &public, &facts, files));
         }
-        if let Some(ocsp) = &ocsp {
-            check_staple(ocsp, files.ocsp.as_deref())?;
-        }
+        let until = match &ocsp {
+            Some(ocsp) => staple_until(ocsp, files.ocsp.as_deref())?,
+            None => None,
+        };
         let shape = ChainShape::of(&chain).map_err(damaged)?;
         let fingerprint = x509::sha256(leaf);
         let mut certified = CertifiedKey::new(chain, signer);
+        let unstapled = until.map(|until| (until, Arc::new(certified.clone())));
         certified.ocsp = ocsp;
         Ok(Self {
             certified: Arc::new(certified),
+            unstapled,
             facts,
             chain: shape,
             fingerprint,
@@ -116,6 +122,21 @@ impl Certificate {
     /// Its own certificate in DER.
     pub(super) fn leaf(&self) -> Option<&[u8]> {
         self.certified.cert.first().map(|leaf| leaf.as_ref())
+    }
+
+    /// What is served at this moment: an answer that says nothing any more is not stapled.
+    pub(super) fn served(&self) -> &Arc<CertifiedKey> {
+        match &self.unstapled {
+            Some((until, bare)) if *until <= SystemTime::now() => bare,
+            _ => &self.certified,
+        }
+    }
+
+    /// Whether its OCSP answer says nothing any more at `now`.
+    pub(super) fn is_staple_over(&self, now: SystemTime) -> bool {
+        self.unstapled
+            .as_ref()
+            .is_some_and(|(until, _)| *until <= now)
     }
 
     pub(super) fn chain(&self) -> ChainShape {
@@ -170,17 +191,12 @@ fn wrong_key(chain: &[CertificateDer<'_>], public: &[u8], leaf: &Facts, files: F
     }))
 }
 
-/// OCSPResponse (RFC 6960 section 4.2.1) begins with its status, of which 0 is `successful`.
-fn check_staple(ocsp: &[u8], file: Option<&Path>) -> Result<(), LoadError> {
-    let body = match ocsp {
-        [0x30, length, ..] if *length >= 0x80 => ocsp.get(2 + usize::from(length & 0x7f)..),
-        [0x30, _, ..] => ocsp.get(2..),
-        _ => None,
-    };
-    let what = match body {
-        Some([0x0a, 1, 0, ..]) => return Ok(()),
-        Some([0x0a, 1, _, ..]) => "is an OCSP answer that reports an error",
-        _ => "is no OCSP answer",
+/// When the answer no longer says anything.
+fn staple_until(ocsp: &[u8], file: Option<&Path>) -> Result<Option<SystemTime>, LoadError> {
+    let what = match x509::staple(ocsp) {
+        Ok(Staple::Answer(until)) => return Ok(until),
+        Ok(Staple::Failure) => "is an OCSP answer that reports an error",
+        Err(_) => "is no OCSP answer",
     };
     let file = file.unwrap_or(Path::new("the OCSP answer"));
     Err(LoadError::Ocsp(file.to_path_buf(), what))
@@ -194,20 +210,5 @@ impl fmt::Display for Certificate {
             self.file().display(),
             self.fingerprint
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_staple;
-
-    #[test]
-    fn only_a_successful_ocsp_answer_is_stapled() {
-        assert!(check_staple(&[0x30, 3, 0x0a, 1, 0], None).is_ok());
-        assert!(check_staple(&[0x30, 0x82, 0, 5, 0x0a, 1, 0, 0, 0], None).is_ok());
-        assert!(check_staple(&[0x30, 3, 0x0a, 1, 6], None).is_err());
-        for bytes in [&b""[..], b"PEM", &[0x30], &[0x30, 0xff, 1]] {
-            assert!(check_staple(bytes, None).is_err());
-        }
     }
 }

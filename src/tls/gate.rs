@@ -39,6 +39,8 @@ pub enum Objection {
     NamesLost(Vec<String>),
     /// The certificate at this place, from 1, has nothing to do with the rest.
     StrayCertificate(usize),
+    /// Its OCSP answer is past its next update: it is served without.
+    StapleOver,
     /// No SAN: no client accepts it for any name (RFC 9525).
     NoNames,
 }
@@ -72,6 +74,9 @@ pub fn objections(candidate: &Certificate, now: SystemTime) -> Vec<Objection> {
     if !facts.is_for_servers {
         found.push(Objection::NotServerAuth);
     }
+    if candidate.is_staple_over(now) {
+        found.push(Objection::StapleOver);
+    }
     if facts.names.is_empty() {
         found.push(Objection::NoNames);
     }
@@ -103,7 +108,7 @@ pub fn judge(
         | Objection::ChainSignature(_)
         | Objection::NotServerAuth
         | Objection::NoNames => old != Standing::Over && !objects(current, objection, now),
-        Objection::StrayCertificate(_) => false,
+        Objection::StrayCertificate(_) | Objection::StapleOver => false,
     };
     let (mut refusing, warning): (Vec<_>, Vec<_>) = found.into_iter().partition(keeps_out);
     match refusing.is_empty() {
@@ -163,6 +168,7 @@ impl Objection {
             Self::NoSharedName => Reason::NoSharedName,
             Self::NamesLost(_) => Reason::NamesLost,
             Self::StrayCertificate(_) => Reason::StrayCertificate,
+            Self::StapleOver => Reason::Ocsp,
             Self::NoNames => Reason::NoNames,
         }
     }
@@ -205,6 +211,9 @@ impl fmt::Display for Objection {
             Self::StrayCertificate(place) => write!(
                 f,
                 "has a certificate that does not belong to its chain at place {place}; remove it"
+            ),
+            Self::StapleOver => f.write_str(
+                "has an OCSP answer past its next update, which is not stapled; fetch a new one",
             ),
             Self::NoNames => f.write_str("has no subject alternative name; no client accepts it"),
         }

@@ -5,6 +5,7 @@
 //! type leaves this file.
 
 mod client;
+mod staple;
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -26,6 +27,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 pub use client::{AuthorityFacts, Holder, RevocationFacts};
 pub(super) use client::{authority, holder, issuer, revocations, uris, validity};
+pub(super) use staple::{Staple, staple};
 
 /// What a leaf says about itself.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ mod mounts;
 mod probe;
 mod recycling;
 mod rotation;
+mod staples;
 mod start;
 mod status;
 mod tickets;

@@ -146,28 +146,6 @@ fn of_several_key_types_a_client_is_shown_one_that_it_verifies() {
     }
 }
 
-/// An RFC 6960 answer that begins as a successful one does; the sidecar does not look further.
-const OCSP: [u8; 5] = [0x30, 0x03, 0x0a, 0x01, 0x00];
-
-#[test]
-fn an_ocsp_answer_beside_the_certificate_is_stapled() {
-    let pair = Ca::new().leaf(&["localhost"]);
-    let mut files = pair.files().to_vec();
-    files.push(("tls.ocsp", &OCSP));
-    let secret = SecretDir::new(&files);
-    let shown = Shown::from(secret.path(), &[]);
-    let stapled = |shown: &Shown| {
-        let probe = Probe::named("localhost");
-        probe.look(shown.sidecar.address()).unwrap().1
-    };
-    assert_eq!(stapled(&shown), OCSP);
-    // A new answer for the same certificate is a change.
-    secret.swap(&pair.files());
-    crate::support::wait::eventually("no staple", crate::support::wait::PATIENCE, || {
-        stapled(&shown).is_empty()
-    });
-}
-
 // CERT-08
 #[test]
 fn every_form_of_a_pem_file_is_read() {
