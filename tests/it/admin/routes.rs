@@ -7,6 +7,7 @@ use crate::support::admin::{ask, json, send, until};
 use crate::support::certs::{Ca, Leaf};
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::{ADMIN, Sidecar};
+use crate::support::wait::within;
 
 const HOST: &str = "Host: admin\r\n";
 
@@ -142,7 +143,14 @@ async fn certs_tells_names_validity_and_what_became_of_reloads() {
             .as_str()
             .is_some_and(|m| m.starts_with("certificate not reloaded"))
     });
-    let certs = json(admin, "/certs").await;
+    // What is told follows the line.
+    let mut certs = json(admin, "/certs").await;
+    within("the refusal in /certs", async {
+        while certs["certificates"][0]["last_error"].is_null() {
+            certs = json(admin, "/certs").await;
+        }
+    })
+    .await;
     let error = &certs["certificates"][0]["last_error"];
     assert_eq!(error["reason"], "no_certificate", "{certs:#}");
     assert!(error["words"].as_str().unwrap().contains("tls.crt"));

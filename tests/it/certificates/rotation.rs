@@ -112,7 +112,13 @@ async fn a_swap_during_the_drain_changes_nothing() {
     let new = served.ca.leaf(&["localhost"]);
     served.secret.swap(&new.files());
     served.sidecar.signal(Signal::HUP);
-    // A signal behind it in the same queue shows that it was taken: the second one ends at once.
+    // The thread that would reload is gone, and nobody else could.
+    let tasks = format!("/proc/{}/task", served.sidecar.id());
+    eventually("the end of the reload thread", PATIENCE, || {
+        let tasks = fs::read_dir(&tasks).unwrap().flatten();
+        let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+        !names.into_iter().any(|name| name.trim_end() == "reload")
+    });
     let stream = within("a handshake", served.client().connect(served.address())).await;
     let old = before.get_ref().1.peer_certificates().unwrap().to_vec();
     assert_eq!(
