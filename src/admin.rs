@@ -7,6 +7,7 @@
 
 pub mod app_metrics;
 mod control;
+mod exposure;
 mod handshake_words;
 mod history;
 mod metrics;
@@ -31,6 +32,7 @@ use crate::reload::Certificates;
 use crate::signal;
 use crate::telemetry::log::LogControl;
 use crate::telemetry::record::Telemetry;
+use exposure::Exposure;
 use history::History;
 pub use metrics::gather;
 pub use moment::span;
@@ -46,6 +48,7 @@ pub struct Admin {
     stage: watch::Receiver<Stage>,
     serving: OnceLock<Serving>,
     history: Mutex<History>,
+    exposure: Exposure,
     started: SystemTime,
 }
 
@@ -87,6 +90,7 @@ impl Admin {
             stage: controls.stage,
             serving: OnceLock::new(),
             history: Mutex::default(),
+            exposure: Exposure::default(),
             started: SystemTime::now(),
         }
     }
@@ -107,6 +111,7 @@ impl Admin {
             () = server::run(&self, socket) => {}
             () = probe.run(self.application.clone(), answers) => {}
             () = history::keep(&self) => {}
+            () = exposure::keep(&self) => {}
         }
     }
 

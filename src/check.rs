@@ -6,6 +6,7 @@
 
 mod application;
 mod certificates;
+mod clients;
 mod finding;
 mod listeners;
 mod stopping;
@@ -28,7 +29,14 @@ pub fn examine(config: &Config, grace_period: Duration) -> Vec<Finding> {
         Ok((mut reloader, certificates)) => {
             reloader.try_watch();
             let status = certificates.status.load();
-            let mut found = certificates::served(&status, &around, SystemTime::now());
+            let now = SystemTime::now();
+            let mut found = certificates::served(&status, &around, now);
+            let trust = status.trust.as_ref();
+            found.extend(
+                trust
+                    .into_iter()
+                    .flat_map(|trust| clients::findings(trust, now)),
+            );
             found.extend(certificates::watching(&status.watch, &around));
             found
         }

@@ -8,10 +8,13 @@ use http::{HeaderMap, StatusCode};
 use super::routes::{Answer, starting, text, typed};
 use super::{Admin, app_metrics, probes};
 use crate::drain::Stage;
-use crate::reload::Certificates;
-use crate::telemetry::exposition::{Dialect, ServedCertificate, Sources, State, render};
+use crate::reload::{Certificates, TrustStatus};
+use crate::telemetry::exposition::{
+    Dialect, ServedAuthority, ServedCertificate, ServedTrust, Sources, State, render,
+};
 use crate::telemetry::log::LogControl;
 use crate::telemetry::record::Telemetry;
+use crate::tls::Authority;
 
 pub(super) fn answer(admin: &Admin, headers: &HeaderMap) -> Answer {
     let Some(serving) = admin.serving.get() else {
@@ -23,6 +26,7 @@ pub(super) fn answer(admin: &Admin, headers: &HeaderMap) -> Answer {
     let state = State {
         conditions: conditions.map(|f| (f.condition.as_str(), f.holds)).to_vec(),
         upstream_up: admin.application.seen().reached.map(|seen| seen.is_ok()),
+        upstream_exposed: Some(admin.exposure.sockets().len()),
         is_draining: admin.stage() != Stage::Running,
     };
     let (telemetry, certificates) = (&serving.telemetry, &serving.certificates);
@@ -77,7 +81,23 @@ pub fn gather(
         certificate_metrics: Arc::clone(&certificates.metrics),
         certificates: served,
         failing_certificates: failing.filter(|c| c.last_error.is_some()).count(),
+        trust: status.trust.as_ref().map(trust),
         lost_lines: log.lost().clone(),
         state,
+    }
+}
+
+fn trust(status: &TrustStatus) -> ServedTrust {
+    let in_service = &status.in_service;
+    let authority = |authority: &Authority| ServedAuthority {
+        sha256: authority.facts.sha256.clone(),
+        not_after: authority.facts.not_after,
+        handshakes: authority.handshakes(),
+    };
+    let lists = in_service.revocations().iter();
+    ServedTrust {
+        authorities: in_service.authorities().iter().map(authority).collect(),
+        next_update: lists.filter_map(|list| list.next_update).min(),
+        is_failing: status.last_error.is_some(),
     }
 }

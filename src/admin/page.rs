@@ -6,6 +6,7 @@
 
 mod parts;
 mod plot;
+mod trust;
 
 use std::fmt;
 

@@ -4,6 +4,7 @@
 //! whoever shows it escapes it for where it is shown.
 
 mod certificates;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,7 @@ use crate::drain::Stage;
 use crate::telemetry::metrics::{Counter, Gauge, Metrics};
 use crate::tls::PROVIDER_NAME;
 pub(super) use certificates::{Certificate, Certificates, Facts, Reload};
+pub(super) use trust::{ClientTrust, TrustedAuthority};
 
 /// Samples that make the figures of now: one minute.
 const MINUTE: usize = 12;
@@ -57,6 +59,8 @@ pub(super) struct Upstream {
     pub(super) reached: Option<bool>,
     pub(super) since: Option<String>,
     pub(super) error: Option<String>,
+    /// Sockets on which others reach it too, in clear.
+    pub(super) exposed_at: Vec<String>,
 }
 
 /// What goes through.
@@ -69,6 +73,15 @@ pub(super) struct Traffic {
     pub(super) upstream_connections: UpstreamConnections,
     pub(super) handshakes: BTreeMap<&'static str, u64>,
     pub(super) handshake_failures: Vec<Failure>,
+    pub(super) clients: Clients,
+}
+
+/// What became of clients whose certificate was no good after the handshake.
+#[derive(Debug, Serialize)]
+pub(super) struct Clients {
+    pub(super) requests_refused_total: u64,
+    /// Connections that were ended, by reason; what never happened is left out.
+    pub(super) connections_ended: BTreeMap<&'static str, u64>,
 }
 
 /// Connections of clients.
@@ -157,6 +170,12 @@ impl Report {
                 reached: seen.reached.as_ref().map(Result::is_ok),
                 since: seen.since.map(moment::of),
                 error: seen.reached.and_then(Result::err),
+                exposed_at: admin
+                    .exposure
+                    .sockets()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
             },
             traffic: serving.map(|serving| Traffic::of(admin, serving)),
             certificates: certificates(admin),
@@ -208,6 +227,7 @@ impl Traffic {
                 ),
             ]),
             handshake_failures: all.failures(),
+            clients: all.clients(),
         }
     }
 }
@@ -226,6 +246,19 @@ impl Workers<'_> {
 
     fn counter(&self, find: fn(&Metrics) -> &Counter) -> u64 {
         self.metrics().map(|metrics| find(metrics).value()).sum()
+    }
+
+    fn clients(&self) -> Clients {
+        let mut ended = BTreeMap::new();
+        for (reason, count) in self.metrics().flat_map(|metrics| metrics.clients.ended()) {
+            if count > 0 {
+                *ended.entry(reason).or_insert(0) += count;
+            }
+        }
+        Clients {
+            requests_refused_total: self.counter(|m| &m.clients.refused),
+            connections_ended: ended,
+        }
     }
 
     /// The most frequent reason first; what never happened is left out.

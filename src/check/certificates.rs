@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::{Finding, Surroundings};
+use super::{Finding, Surroundings, clients};
 use crate::reload::{Age, CertificateStatus, Health, OpenError, Status};
 use crate::tls::gate::{self, Objection};
 use crate::tls::{Certificate, Reason};
@@ -26,7 +26,7 @@ pub(super) fn missing(error: &OpenError, around: &Surroundings) -> Finding {
     match error {
         OpenError::Certificate(error) => trouble(error.reason(), error.to_string(), around),
         OpenError::Tickets(error) => Finding::error("ticket_secrets", error.to_string()),
-        OpenError::Trust(error) => Finding::error("client_trust", error.to_string()),
+        OpenError::Trust(error) => clients::missing(error),
         OpenError::Tls(_) => Finding::error("tls", error.to_string()),
     }
 }

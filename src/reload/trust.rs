@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::mount::Mounts;
 use super::status::{Event, Problem};
 use super::store::Urgency;
 use crate::config::ClientAuth;
@@ -61,6 +62,8 @@ pub struct TrustStatus {
     pub loaded_at: SystemTime,
     /// What is wrong with the files now.
     pub last_error: Option<Problem>,
+    /// The mount that keeps a file from changing.
+    pub frozen_by: Option<PathBuf>,
 }
 
 impl FirstTrust {
@@ -95,6 +98,12 @@ impl FirstTrust {
             told: BTreeSet::new(),
         };
         trust.tell("client trust loaded");
+        if let Some(mount) = trust.status().frozen_by {
+            tracing::warn!(
+                mount = %mount.display(),
+                "client trust is mounted with subPath and never changes: mount the directory"
+            );
+        }
         trust.remind();
         trust
     }
@@ -116,11 +125,13 @@ impl ClientTrust {
     pub(super) fn status(&self) -> TrustStatus {
         let section = &self.section;
         let files = section.authorities.iter().chain(&section.revocations);
+        let files: Vec<_> = files.chain(&section.allow_file).cloned().collect();
         TrustStatus {
             in_service: Arc::clone(&self.in_service),
-            files: files.chain(&section.allow_file).cloned().collect(),
             loaded_at: self.loaded_at,
             last_error: self.problem.clone(),
+            frozen_by: frozen(&files),
+            files,
         }
     }
 
@@ -281,6 +292,17 @@ impl ClientTrust {
             );
         }
     }
+}
+
+/// The first mount that keeps one of `files` from changing.
+fn frozen(files: &[PathBuf]) -> Option<PathBuf> {
+    let mounts = Mounts::now();
+    let of = |path: &PathBuf| match path.is_dir() {
+        // Of a directory it is what stands in it that does not change.
+        true => mounts.freezing(&path.join("any")).map(PathBuf::from),
+        false => mounts.freezing(path).map(PathBuf::from),
+    };
+    files.iter().find_map(of)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -35,6 +35,8 @@ pub struct Sources {
     pub certificates: Vec<ServedCertificate>,
     /// Certificates whose files are no good now.
     pub failing_certificates: usize,
+    /// Whom clients may be certified by; `None` where they are not asked.
+    pub trust: Option<ServedTrust>,
     /// Log lines that nobody got.
     pub lost_lines: Lost,
     /// What the sidecar is ready for.
@@ -52,6 +54,28 @@ pub struct ServedCertificate {
     pub not_after: SystemTime,
 }
 
+/// The trust in clients that is in service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedTrust {
+    /// Each authority once.
+    pub authorities: Vec<ServedAuthority>,
+    /// When the first revocation list ends.
+    pub next_update: Option<SystemTime>,
+    /// Whether its files are no good now.
+    pub is_failing: bool,
+}
+
+/// An authority that clients are certified by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedAuthority {
+    /// SHA-256 of its certificate, lower-case hex.
+    pub sha256: String,
+    /// Valid up to this moment.
+    pub not_after: SystemTime,
+    /// Handshakes of its clients.
+    pub handshakes: u64,
+}
+
 /// What the sidecar is ready for. What is not known here is left out of the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
@@ -59,6 +83,8 @@ pub struct State {
     pub conditions: Vec<(&'static str, bool)>,
     /// Whether the application has been reached by the last probe.
     pub upstream_up: Option<bool>,
+    /// Sockets on which others reach the application in clear.
+    pub upstream_exposed: Option<usize>,
     /// Whether a drain runs.
     pub is_draining: bool,
 }
@@ -89,6 +115,7 @@ impl Collector for Page {
         encode::connections(&mut page, &self.sources.workers)?;
         encode::upstream(&mut page, &self.sources)?;
         encode::certificates(&mut page, &self.sources)?;
+        encode::clients(&mut page, &self.sources)?;
         encode::state(&mut page, &self.sources)?;
         encode::process(&mut page, &self.process)
     }

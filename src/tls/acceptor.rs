@@ -9,7 +9,6 @@ use std::future::{Future as _, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::AsyncWriteExt;
@@ -158,7 +157,7 @@ impl Acceptor {
             None => terms.judge(chain)?,
         };
         if let Some(authority) = judged.authority.and_then(|at| trust.authorities().get(at)) {
-            authority.handshakes.fetch_add(1, Ordering::Relaxed);
+            authority.count_handshake();
         }
         let asked = Asked {
             name: connection.server_name(),

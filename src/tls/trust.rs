@@ -9,7 +9,7 @@ mod sources;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest;
@@ -29,6 +29,8 @@ pub use sources::{TrustSources, trust_sources};
 /// Certificates of one client: its own, as many intermediates as rustls follows, and the root.
 const LONGEST_CHAIN: usize = 8;
 
+type Verifier = Arc<dyn ClientCertVerifier>;
+
 /// Who is trusted, and what of it.
 #[derive(Debug)]
 pub struct Trust {
@@ -37,7 +39,9 @@ pub struct Trust {
     revocations: Vec<RevocationFacts>,
     allow: Vec<ClientPattern>,
     passed_over: Vec<AuthorityFacts>,
-    verifier: Arc<dyn ClientCertVerifier>,
+    verifier: Verifier,
+    /// With the lists of further authorities that share a name with one of the first's.
+    others: Vec<Verifier>,
     digest: Digest,
 }
 
@@ -46,8 +50,8 @@ pub struct Trust {
 pub struct Authority {
     /// What its certificate says.
     pub facts: AuthorityFacts,
-    /// Handshakes of clients that it has certified, over every trust that had it.
-    pub handshakes: Arc<AtomicU64>,
+    /// Over every trust that had it.
+    handshakes: Arc<AtomicU64>,
     certificate: CertificateDer<'static>,
 }
 
@@ -75,25 +79,15 @@ impl Trust {
                 .add(authority.certificate.clone())
                 .map_err(|error| TrustError::Refused(error.to_string()))?;
         }
-        let (facts, lists): (Vec<_>, Vec<_>) = revocations.into_iter().unzip();
-        let builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()))
-                .with_crls(lists)
-                // A list that is out of date says nothing, and who is not known to be good is not.
-                .enforce_revocation_expiration();
-        let verifier = match sources.mode {
-            ClientAuthMode::Optional => builder.allow_unauthenticated(),
-            ClientAuthMode::Required => builder,
-        };
+        let (verifier, others) = verifiers(sources.mode, roots, &revocations)?;
         Ok(Self {
             mode: sources.mode,
             authorities,
-            revocations: facts,
+            revocations: revocations.into_iter().map(|(facts, _)| facts).collect(),
             allow: sources.allow,
             passed_over,
-            verifier: verifier
-                .build()
-                .map_err(|error| TrustError::Refused(error.to_string()))?,
+            verifier,
+            others,
             digest,
         })
     }
@@ -128,7 +122,10 @@ impl Trust {
         let authorities = self.authorities.iter().map(|authority| &authority.facts);
         authorities.filter(|facts| {
             !self.revocations.is_empty()
-                && !self.revocations.iter().any(|list| list.name == facts.name)
+                && !self.revocations.iter().any(|list| {
+                    let is_by = |signer: &Vec<u8>| *signer == facts.key;
+                    list.name == facts.name && list.signer.as_ref().is_none_or(is_by)
+                })
         })
     }
 
@@ -179,7 +176,7 @@ impl Trust {
             let fault = Arc::new(ClientFault::ChainTooLong);
             return Err(CertificateError::Other(OtherError(fault)).into());
         }
-        self.verifier.verify_client_cert(leaf, rest, now)?;
+        self.verify(leaf, rest, now)?;
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
         let authority = self.authority_of(leaf, rest, now)?;
         let shown = [leaf].into_iter().chain(rest);
@@ -194,6 +191,30 @@ impl Trust {
             authority,
             until: ends.filter(|end| *end > now).min(),
         })
+    }
+
+    /// As rustls verifies, but under each of the lists that authorities of one name have: rustls
+    /// looks for a list by that name and takes the first.
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let Err(mut fault) = self.verifier.verify_client_cert(leaf, rest, now) else {
+            return Ok(());
+        };
+        let mut others = self.others.iter();
+        // Revoked is said by a list of the right authority alone.
+        while fault != CertificateError::Revoked.into()
+            && let Some(other) = others.next()
+        {
+            match other.verify_client_cert(leaf, rest, now) {
+                Ok(_) => return Ok(()),
+                Err(error) => fault = error,
+            }
+        }
+        Err(fault)
     }
 
     /// The authority that a verified chain leads to; rustls takes one as it is, and so would let
@@ -233,6 +254,15 @@ impl Trust {
 }
 
 impl Authority {
+    /// Handshakes of clients that it has certified, since it was first trusted.
+    pub fn handshakes(&self) -> u64 {
+        self.handshakes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_handshake(&self) {
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn new(
         facts: AuthorityFacts,
         certificate: &CertificateDer<'static>,
@@ -270,6 +300,50 @@ fn authorities(
         true => Err(TrustError::NoAuthority(sources.authority_paths.clone())),
         false => Ok((found.into_values().collect(), others)),
     }
+}
+
+/// The verifier, and one more for each further authority of one name that has a list.
+fn verifiers(
+    mode: ClientAuthMode,
+    roots: RootCertStore,
+    revocations: &[(RevocationFacts, List)],
+) -> Result<(Verifier, Vec<Verifier>), TrustError> {
+    let mut signers: BTreeMap<&[u8], Vec<Option<&[u8]>>> = BTreeMap::new();
+    let ranks: Vec<_> = revocations
+        .iter()
+        .map(|(facts, _)| {
+            let (same_name, signer) = (
+                signers.entry(&facts.name).or_default(),
+                facts.signer.as_deref(),
+            );
+            let known = same_name.iter().position(|other| *other == signer);
+            known.unwrap_or_else(|| {
+                same_name.push(signer);
+                same_name.len() - 1
+            })
+        })
+        .collect();
+    let most = signers.values().map(Vec::len).max().unwrap_or(1);
+    let (roots, provider) = (Arc::new(roots), Arc::new(provider()));
+    let verifier = |turn: usize| {
+        let count = |facts: &RevocationFacts| signers.get(&*facts.name).map_or(1, Vec::len);
+        let lists = revocations.iter().zip(&ranks);
+        let lists = lists.filter(|((facts, _), rank)| **rank == turn % count(facts));
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+                .with_crls(lists.map(|((_, list), _)| list.clone()))
+                // A list that is out of date says nothing, and who is not known to be good is not.
+                .enforce_revocation_expiration();
+        let builder = match mode {
+            ClientAuthMode::Optional => builder.allow_unauthenticated(),
+            ClientAuthMode::Required => builder,
+        };
+        builder
+            .build()
+            .map_err(|error| TrustError::Refused(error.to_string()))
+    };
+    let others: Result<_, _> = (1..most).map(verifier).collect();
+    Ok((verifier(0)?, others?))
 }
 
 type List = rustls::pki_types::CertificateRevocationListDer<'static>;

@@ -3,6 +3,7 @@
 mod clients;
 mod commands;
 mod control;
+mod exposure;
 mod page;
 mod readiness;
 mod rolling;

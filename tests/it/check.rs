@@ -1,5 +1,7 @@
 //! `tls-sidecar check`: one test a finding, with the real binary in surroundings that have it.
 
+mod clients;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;

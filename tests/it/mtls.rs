@@ -8,6 +8,7 @@ mod live;
 mod programs;
 mod resumption;
 mod rotation;
+mod told;
 mod trust;
 
 use std::io;

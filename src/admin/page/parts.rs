@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::plot::{Plot, Series, Short};
-use super::{Escaped, values};
+use super::{Escaped, trust, values};
 use crate::admin::moment;
 use crate::admin::report::{Certificate, Facts, Reload, Report, Traffic};
 use crate::config::Shown;
@@ -35,6 +35,9 @@ impl fmt::Display for Main<'_> {
                 "<p class=\"note\">Changes: {}</p></section>",
                 Escaped(&known.changes)
             )?;
+            if let Some(known) = &known.client_trust {
+                trust::section(f, known)?;
+            }
         }
         if let Some(traffic) = &self.report.traffic {
             self.plots(f, traffic)?;
@@ -149,6 +152,10 @@ impl Main<'_> {
         if let Some(error) = &upstream.error {
             write!(f, "<p class=\"bad\">{}</p>", Escaped(error))?;
         }
+        for socket in &upstream.exposed_at {
+            let words = "Also reached in clear, past TLS, at";
+            write!(f, "<p class=\"bad\">{words} {}</p>", Escaped(socket))?;
+        }
         let open = &traffic.upstream_connections;
         table(
             f,
@@ -231,25 +238,38 @@ fn certificate(f: &mut fmt::Formatter<'_>, one: &Certificate) -> fmt::Result {
 
 fn life(f: &mut fmt::Formatter<'_>, facts: &Facts, class: &str, state: &str) -> fmt::Result {
     let left = moment::span(Duration::from_secs(facts.seconds_left));
-    let percent = match facts.lifetime_seconds {
-        0 => 0,
-        lifetime => facts.seconds_left.saturating_mul(100) / lifetime,
-    };
-    let percent = percent.min(100);
     write!(
         f,
-        "<p><b>{}</b> <span class=\"{class}\">{state}</span></p>\
-         <svg class=\"life {class}\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"{percent} % of its life are left\"><rect class=\"all\" width=\"100\" height=\"4\"/>\
-         <rect class=\"left\" width=\"{percent}\" height=\"4\"/></svg>\
-         <p>{left} left <span class=\"note\">until {} · {} · issued by {} · serial {} · SHA-256 \
+        "<p><b>{}</b> <span class=\"{class}\">{state}</span></p>",
+        Escaped(facts.names.join(", "))
+    )?;
+    bar(f, class, facts.seconds_left, facts.lifetime_seconds)?;
+    write!(
+        f,
+        "<p>{left} left <span class=\"note\">until {} · {} · issued by {} · serial {} · SHA-256 \
          <code>{}…</code></span></p>",
-        Escaped(facts.names.join(", ")),
         facts.not_after,
         facts.key,
         Escaped(&facts.issuer),
         facts.serial,
         facts.sha256.get(..16).unwrap_or_default()
+    )
+}
+
+/// What is left of a lifetime, drawn.
+pub(super) fn bar(
+    f: &mut fmt::Formatter<'_>,
+    class: &str,
+    left: u64,
+    lifetime: u64,
+) -> fmt::Result {
+    let percent = left.saturating_mul(100).checked_div(lifetime);
+    let percent = percent.unwrap_or_default().min(100);
+    write!(
+        f,
+        "<svg class=\"life {class}\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" \
+         aria-label=\"{percent} % of its life are left\"><rect class=\"all\" width=\"100\" height=\"4\"/>\
+         <rect class=\"left\" width=\"{percent}\" height=\"4\"/></svg>"
     )
 }
 
@@ -278,6 +298,10 @@ fn handshakes(f: &mut fmt::Formatter<'_>, traffic: &Traffic) -> fmt::Result {
         write!(f, "{separator}{kind} <b>{count}</b>")?;
     }
     f.write_str("</p>")?;
+    for (reason, count) in &traffic.clients.connections_ended {
+        let words = "connections ended because their client was no longer good";
+        write!(f, "<p><b>{count}</b> {words}: <code>{reason}</code></p>")?;
+    }
     if traffic.handshake_failures.is_empty() {
         return f.write_str("<p class=\"note\">None has failed.</p></section>");
     }

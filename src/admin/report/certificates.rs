@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::trust::ClientTrust;
 use crate::admin::moment;
-use crate::reload::{Age, CertificateStatus, Event, Health, Status};
+use crate::reload::{self, Age, CertificateStatus, Event, Health, Status};
 
 /// All certificates.
 #[derive(Debug, Serialize)]
@@ -16,6 +17,8 @@ pub(in crate::admin) struct Certificates {
     pub(in crate::admin) reloads: Vec<Reload>,
     /// How changes are found: `watching`, or why by polling alone.
     pub(in crate::admin) changes: String,
+    /// Whom clients may be certified by; none where they are not asked.
+    pub(in crate::admin) client_trust: Option<ClientTrust>,
 }
 
 /// One certificate.
@@ -74,6 +77,10 @@ impl Certificates {
                 Health::Watching => "watching".to_owned(),
                 Health::Degraded(why) => format!("polling alone: {why}"),
             },
+            client_trust: status
+                .trust
+                .as_ref()
+                .map(|trust| ClientTrust::of(trust, now)),
         }
     }
 }
@@ -104,11 +111,17 @@ impl Certificate {
                 .frozen_by
                 .as_ref()
                 .map(|mount| mount.display().to_string()),
-            last_error: status.last_error.as_ref().map(|problem| Problem {
-                reason: problem.reason.as_str(),
-                words: problem.words.clone(),
-                since: moment::of(problem.since),
-            }),
+            last_error: status.last_error.as_ref().map(Problem::of),
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn of(problem: &reload::Problem) -> Self {
+        Self {
+            reason: problem.reason.as_str(),
+            words: problem.words.clone(),
+            since: moment::of(problem.since),
         }
     }
 }

@@ -35,6 +35,7 @@ impl fmt::Display for Table<'_> {
             writeln!(f, "  [{sign}] {name:<13} {}", Clean(&found["words"]))?;
         }
         certificates(f, &status["certificates"])?;
+        trust(f, &status["certificates"]["client_trust"])?;
         upstream(f, status)?;
         traffic(f, &status["traffic"])?;
         reloads(f, &status["certificates"]["reloads"])
@@ -73,6 +74,64 @@ fn certificates(f: &mut fmt::Formatter<'_>, known: &Value) -> fmt::Result {
     writeln!(f, "  changes: {}", Clean(&known["changes"]))
 }
 
+/// Nothing where clients are not asked for certificates.
+fn trust(f: &mut fmt::Formatter<'_>, trust: &Value) -> fmt::Result {
+    if trust.is_null() {
+        return Ok(());
+    }
+    heading(f, "CLIENT TRUST")?;
+    let loaded = (Clean(&trust["mode"]), Clean(&trust["loaded_at"]));
+    writeln!(f, "  {}, loaded {}", loaded.0, loaded.1)?;
+    for one in items(&trust["authorities"]) {
+        writeln!(
+            f,
+            "  {}\n    {}, {} left, until {}; {} handshakes\n    sha256 {}",
+            Clean(&one["subject"]),
+            Clean(&one["state"]),
+            spanned(&one["seconds_left"]),
+            Clean(&one["not_after"]),
+            Clean(&one["handshakes"]),
+            Clean(&one["sha256"])
+        )?;
+        if one["lacks_revocation_list"] == true {
+            writeln!(
+                f,
+                "    WARNING: no revocation list, its clients are refused"
+            )?;
+        }
+    }
+    for list in items(&trust["revocations"]) {
+        writeln!(
+            f,
+            "  revocation list of {}: {}, {} revoked, next update {}",
+            Clean(&list["issuer"]),
+            Clean(&list["state"]),
+            Clean(&list["revoked"]),
+            Clean(&list["next_update"])
+        )?;
+    }
+    let allow: Vec<_> = items(&trust["allow"])
+        .map(|p| Clean(p).to_string())
+        .collect();
+    match allow.is_empty() {
+        true => writeln!(f, "  everybody with a good certificate may come in")?,
+        false => writeln!(f, "  may come in: {}", allow.join(", "))?,
+    }
+    if trust["frozen_by"].is_string() {
+        writeln!(
+            f,
+            "  WARNING: {} is a subPath mount and never changes",
+            Clean(&trust["frozen_by"])
+        )?;
+    }
+    if trust["last_error"].is_object() {
+        let error = &trust["last_error"];
+        let (since, words) = (Clean(&error["since"]), Clean(&error["words"]));
+        writeln!(f, "  ERROR since {since}: {words}")?;
+    }
+    Ok(())
+}
+
 fn upstream(f: &mut fmt::Formatter<'_>, status: &Value) -> fmt::Result {
     let upstream = &status["upstream"];
     heading(f, "UPSTREAM")?;
@@ -88,6 +147,9 @@ fn upstream(f: &mut fmt::Formatter<'_>, status: &Value) -> fmt::Result {
     writeln!(f)?;
     if upstream["error"].is_string() {
         writeln!(f, "  {}", Clean(&upstream["error"]))?;
+    }
+    for socket in items(&upstream["exposed_at"]) {
+        writeln!(f, "  WARNING: also reached in clear at {}", Clean(socket))?;
     }
     let open = &status["traffic"]["upstream_connections"];
     writeln!(
@@ -128,6 +190,12 @@ fn traffic(f: &mut fmt::Formatter<'_>, traffic: &Value) -> fmt::Result {
         figure("p50_ms"),
         figure("p99_ms")
     )?;
+    let ended = traffic["clients"]["connections_ended"].as_object();
+    for (reason, count) in ended.into_iter().flatten() {
+        let reason = Value::from(reason.as_str());
+        let (count, reason) = (Clean(count), Clean(&reason));
+        writeln!(f, "  {count} connections ended for their client: {reason}")?;
+    }
     let mut failures = items(&traffic["handshake_failures"]).peekable();
     if failures.peek().is_some() {
         heading(f, "FAILED HANDSHAKES")?;

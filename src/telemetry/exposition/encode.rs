@@ -237,8 +237,11 @@ pub(super) fn upstream(page: &mut Encoder<'_>, sources: &Sources) -> fmt::Result
     )?;
     let retries = sum(workers, |m| &m.upstream.retries);
     page.counter(&family::UPSTREAM_RETRIES, retries)?;
-    match sources.state.upstream_up {
-        Some(is_up) => page.gauge(&family::UPSTREAM_UP, i64::from(is_up)),
+    if let Some(is_up) = sources.state.upstream_up {
+        page.gauge(&family::UPSTREAM_UP, i64::from(is_up))?;
+    }
+    match sources.state.upstream_exposed {
+        Some(sockets) => page.gauge(&family::UPSTREAM_EXPOSED, sockets),
         None => Ok(()),
     }
 }
@@ -271,6 +274,36 @@ pub(super) fn certificates(page: &mut Encoder<'_>, sources: &Sources) -> fmt::Re
         page.gauge(family, gauge.value())?;
     }
     Ok(())
+}
+
+pub(super) fn clients(page: &mut Encoder<'_>, sources: &Sources) -> fmt::Result {
+    let Some(trust) = &sources.trust else {
+        return Ok(());
+    };
+    let each = || trust.authorities.iter();
+    let handshakes = each().map(|one| ([one.sha256.as_str()], one.handshakes));
+    page.counters(&family::CLIENT_HANDSHAKES, handshakes)?;
+    let ends = each().map(|one| ([one.sha256.as_str()], unix(one.not_after)));
+    page.gauges(&family::CLIENT_AUTHORITY_NOT_AFTER, ends)?;
+    if let Some(end) = trust.next_update {
+        page.gauge(&family::CLIENT_LISTS_END, unix(end))?;
+    }
+    page.gauge(&family::CLIENT_TRUST_FAILING, i64::from(trust.is_failing))?;
+    let workers = &*sources.workers;
+    page.counter(
+        &family::CLIENTS_REFUSED,
+        sum(workers, |m| &m.clients.refused),
+    )?;
+    let mut ended: Vec<([&str; 1], u64)> = Vec::new();
+    for worker in workers {
+        for (at, (reason, count)) in worker.metrics.clients.ended().enumerate() {
+            match ended.get_mut(at) {
+                Some((_, total)) => *total += count,
+                None => ended.push(([reason], count)),
+            }
+        }
+    }
+    page.counters(&family::CLIENTS_ENDED, ended)
 }
 
 pub(super) fn state(page: &mut Encoder<'_>, sources: &Sources) -> fmt::Result {

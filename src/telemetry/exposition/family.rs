@@ -168,6 +168,8 @@ families! {
         "Requests sent to the application a second time");
     UPSTREAM_UP = Family::gauge("tls_sidecar_upstream_up", &[],
         "1 while the application can be reached");
+    UPSTREAM_EXPOSED = Family::gauge("tls_sidecar_upstream_exposed", &[],
+        "Sockets beyond loopback on which the application can be reached in clear, past TLS");
     CERTIFICATE_NOT_AFTER = Family::gauge("tls_sidecar_certificate_not_after_timestamp", &["name", "sha256"],
         "When each certificate in service expires, Unix time")
         .seconds();
@@ -190,6 +192,20 @@ families! {
         "Certificates in service that have expired");
     NAMES_LOST = Family::gauge("tls_sidecar_certificates_names_lost", &[],
         "Certificates whose last rotation lost names");
+    CLIENT_HANDSHAKES = Family::counter("tls_sidecar_client_handshakes", &["authority"],
+        "Handshakes of clients by the authority of their certificate, as its SHA-256");
+    CLIENT_AUTHORITY_NOT_AFTER = Family::gauge("tls_sidecar_client_authority_not_after_timestamp", &["authority"],
+        "When each authority of clients expires, Unix time")
+        .seconds();
+    CLIENT_LISTS_END = Family::gauge("tls_sidecar_client_crl_next_update_timestamp", &[],
+        "When the first revocation list ends, Unix time; from then on its clients are refused")
+        .seconds();
+    CLIENT_TRUST_FAILING = Family::gauge("tls_sidecar_client_trust_failing", &[],
+        "1 while the files of the trust in clients are no good; the last good one is in service");
+    CLIENTS_REFUSED = Family::counter("tls_sidecar_client_requests_refused", &[],
+        "Requests answered 403 because --client-allow does not list the client");
+    CLIENTS_ENDED = Family::counter("tls_sidecar_client_connections_ended", &["reason"],
+        "Open connections ended because their client is no longer good: the trust changed or time passed");
     READY = Family::gauge("tls_sidecar_ready", &[],
         "1 while every condition of readiness holds");
     READY_CONDITION = Family::gauge("tls_sidecar_ready_condition", &["condition"],

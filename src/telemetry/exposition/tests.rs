@@ -31,10 +31,20 @@ fn sources() -> Sources {
             not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000),
         }],
         failing_certificates: 0,
+        trust: Some(ServedTrust {
+            authorities: vec![ServedAuthority {
+                sha256: "cd".repeat(32),
+                not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000),
+                handshakes: 5,
+            }],
+            next_update: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000)),
+            is_failing: false,
+        }),
         lost_lines: Lost::none(),
         state: State {
             conditions: vec![("listening", true), ("upstream_reached", false)],
             upstream_up: Some(true),
+            upstream_exposed: Some(0),
             is_draining: false,
         },
     }

@@ -50,6 +50,8 @@ pub struct AuthorityFacts {
     pub is_self_signed: bool,
     /// Its subject in DER.
     pub(in crate::tls) name: Vec<u8>,
+    /// Its key in DER.
+    pub(in crate::tls) key: Vec<u8>,
 }
 
 /// A revocation list.
@@ -65,6 +67,8 @@ pub struct RevocationFacts {
     pub revoked: usize,
     /// Its issuer in DER.
     pub(in crate::tls) name: Vec<u8>,
+    /// The key that signed it in DER, where an authority has it.
+    pub(in crate::tls) signer: Option<Vec<u8>>,
 }
 
 /// When a certificate is valid.
@@ -126,6 +130,7 @@ pub(in crate::tls) fn authority(der: &[u8]) -> Result<AuthorityFacts, Unreadable
         is_self_signed: certificate.subject().as_raw() == certificate.issuer().as_raw()
             && certificate.verify_signature(None).is_ok(),
         name: certificate.subject().as_raw().to_vec(),
+        key: certificate.public_key().raw.to_vec(),
     })
 }
 
@@ -153,15 +158,17 @@ pub(in crate::tls) fn revocations<'a>(
     let Ok(([], list)) = CertificateRevocationList::from_der(der) else {
         return Err(Unreadable);
     };
-    let (mut is_known, mut is_signed) = (false, false);
+    let (mut is_known, mut signer) = (false, None);
     for authority in authorities {
         let authority = parse(authority)?;
         if authority.subject().as_raw() == list.issuer().as_raw() {
             is_known = true;
-            is_signed |= list.verify_signature(authority.public_key()).is_ok();
+            if list.verify_signature(authority.public_key()).is_ok() {
+                signer = Some(authority.public_key().raw.to_vec());
+            }
         }
     }
-    if is_known && !is_signed {
+    if is_known && signer.is_none() {
         return Err(Unreadable);
     }
     Ok(RevocationFacts {
@@ -170,6 +177,7 @@ pub(in crate::tls) fn revocations<'a>(
         next_update: list.next_update().map(moment),
         revoked: list.iter_revoked_certificates().count(),
         name: list.issuer().as_raw().to_vec(),
+        signer,
     })
 }
 

@@ -174,3 +174,75 @@ fn curl_without_a_certificate_is_not_served_and_an_unlisted_one_reads_why() {
     );
     door.failed_for("no_certificate");
 }
+
+// TLS-09
+#[test]
+fn openssl_and_curl_are_refused_below_a_revoked_authority_and_under_an_expired_list() {
+    let application = Hyper::saying("served");
+    let clients = Ca::named("clients");
+    let revoked = clients.intermediate_with("revoked", 9);
+    let late = clients.intermediate_with("late", 3);
+    let over = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let lists = [
+        clients.revocation_list(&[9]),
+        revoked.revocation_list(&[]),
+        late.revocation_list_until(&[], over),
+    ];
+    let trust = SecretDir::new(&[
+        ("ca.crt", clients.pem().as_bytes()),
+        ("crl.pem", lists.concat().as_bytes()),
+    ]);
+    let list = path(&trust, "crl.pem");
+    let arguments = [
+        "--upstream",
+        application.upstream(),
+        "--client-crl-file",
+        &list,
+    ];
+    let door = Door::trusting("required", clients, trust, &arguments);
+    served(&door, &door.clients.sign(Leaf::client(&["client"])));
+    let below = |ca: &Ca| ca.sign(Leaf::client(&["client"]));
+    told(&door, &below(&revoked), "revoked", "certificate revoked");
+    told(&door, &below(&late), "crl_expired", "unknown ca");
+}
+
+#[test]
+fn without_a_certificate_openssl_is_refused_where_one_is_required_and_served_where_it_is_optional()
+{
+    let application = Hyper::saying("served");
+    let required = Door::required(application.upstream(), &[]);
+    let optional = Door::optional(application.upstream(), &[]);
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let ask = |door: &Door, version: &str| {
+        let address = door.served.address().to_string();
+        let arguments = [
+            "s_client",
+            "-connect",
+            &address,
+            "-servername",
+            "localhost",
+            "-ign_eof",
+            version,
+        ];
+        let output = openssl(&arguments, request)?;
+        let both = [output.stdout, output.stderr].concat();
+        Some(String::from_utf8_lossy(&both).into_owned())
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        let Some(printed) = ask(&required, version) else {
+            return;
+        };
+        let is_refused = printed.contains("alert certificate required");
+        assert!(
+            is_refused && !printed.contains("200 OK"),
+            "{version}: {printed}"
+        );
+        let printed = ask(&optional, version).unwrap();
+        assert!(printed.contains("200 OK"), "{version}: {printed}");
+    }
+    required.failed_for("no_certificate");
+    // One that is shown has to be good, also where none would do.
+    let stranger = Ca::named("x").sign(Leaf::client(&["client"]));
+    told(&optional, &stranger, "unknown_ca", "unknown ca");
+    served(&optional, &optional.clients.sign(Leaf::client(&["client"])));
+}

@@ -2,7 +2,6 @@
 //! they are no good.
 
 use std::fs;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tls_sidecar::app::{self, Bound, Handle, Signals};
@@ -297,7 +296,7 @@ impl Inside {
     fn handshakes(&self) -> Vec<(String, u64)> {
         let trust = self.trust().in_service;
         let count = |authority: &tls_sidecar::tls::Authority| {
-            let count = authority.handshakes.load(Ordering::Relaxed);
+            let count = authority.handshakes();
             (authority.facts.subject.clone(), count)
         };
         let mut counts: Vec<_> = trust.authorities().iter().map(count).collect();

@@ -57,10 +57,14 @@ impl Ca {
 
     /// A root authority that ended yesterday.
     pub(crate) fn expired() -> Self {
-        let mut params = authority("expired root");
-        let now = SystemTime::now();
-        params.not_before = (now - 30 * DAY).into();
-        params.not_after = (now - DAY).into();
+        Self::until(SystemTime::now() - DAY)
+    }
+
+    /// A root authority that ends at this moment.
+    pub(crate) fn until(end: SystemTime) -> Self {
+        let mut params = authority("root with an end");
+        params.not_before = (end - 30 * DAY).into();
+        params.not_after = end.into();
         Self::root(params)
     }
 
