@@ -1,6 +1,7 @@
 //! What a scrape reads, the rules that watch it, and what it costs those who are served.
 
 mod application;
+mod prometheus;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
