@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::support::application::Raw;
 use crate::support::certs::{Ca, Leaf, Pair};
+use crate::support::ports;
 use crate::support::programs::can_run;
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::Served;
@@ -294,9 +295,7 @@ fn without_ipv6_every_address_is_a_note_and_one_of_it_an_error() {
 #[test]
 fn an_application_that_does_not_listen_is_found() {
     let place = Place::new();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let upstream = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let upstream = format!("http://{}", ports::unused());
     let message = place.check(&["--upstream", &upstream]);
     let message = message.only("application_not_reached");
     assert!(message.contains("connection refused"), "{message}");
@@ -308,12 +307,11 @@ fn an_application_that_does_not_listen_is_found() {
 fn an_application_that_listens_beyond_loopback_is_found() {
     let place = Place::new();
     for every in ["0.0.0.0:0", "[::]:0"] {
-        let address: SocketAddr = every.parse().unwrap();
-        let Ok(free) = std::net::TcpListener::bind(address) else {
+        let every: SocketAddr = every.parse().unwrap();
+        if std::net::TcpListener::bind(every).is_err() {
             continue;
-        };
-        let address = SocketAddr::new(address.ip(), free.local_addr().unwrap().port());
-        drop(free);
+        }
+        let address = SocketAddr::new(every.ip(), ports::unused().port());
         let application = Raw::tcp_at(address, |mut conn| async move {
             let _ = conn.answer_all(OK).await;
         });

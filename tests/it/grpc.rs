@@ -25,6 +25,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::support::application::bind_tcp;
 use crate::support::background::Background;
+use crate::support::ports;
 use crate::support::sidecar::Served;
 use crate::support::wait::{PATIENCE, eventually_async, within};
 
@@ -388,9 +389,7 @@ async fn a_cancelled_call_is_cancelled_at_the_application() {
 // LIFE-05
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_is_down_is_unavailable() {
-    let nobody = bind_tcp("127.0.0.1:0".parse().unwrap());
-    let upstream = format!("h2c://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let upstream = format!("h2c://{}", ports::unused());
     let served = Served::start(&upstream, &["--upstream-connect-timeout", "200ms"]);
     let mut grpc = connect(&served).await;
     for _ in 0..2 {

@@ -2,12 +2,11 @@
 
 mod holding;
 
-use std::net::TcpListener;
-
 use crate::support::application::{Conn, Raw};
 use crate::support::background::Gate;
 use crate::support::h2::whole;
 use crate::support::hyper_application::{Hyper, answer};
+use crate::support::ports;
 use crate::support::requests::{curl_at, get, post};
 use crate::support::sidecar::Served;
 use crate::support::wait::within;
@@ -20,8 +19,7 @@ type Ending = (&'static [u8], fn(Conn));
 
 /// The value for `--upstream` where nobody listens.
 fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    format!("http://{}", ports::unused())
 }
 
 /// An application that reads each request and then answers `bytes` and ends as `end` says.

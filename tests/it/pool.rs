@@ -14,6 +14,7 @@ use crate::support::background::Gate;
 use crate::support::h1::Response;
 use crate::support::h2::whole;
 use crate::support::hyper_application::{Hyper, answer};
+use crate::support::ports;
 use crate::support::requests::{get, post};
 use crate::support::sidecar::Served;
 use crate::support::wait::{PATIENCE, eventually_async, within};
@@ -400,12 +401,12 @@ async fn a_unix_socket_is_used_like_any_other_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn localhost_is_also_the_ipv6_loopback() {
-    let Ok(probe) = std::net::TcpListener::bind("[::1]:0") else {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
         eprintln!("SKIPPED: no IPv6 here");
         return;
-    };
-    let address = probe.local_addr().unwrap();
-    drop(probe);
+    }
+    let address =
+        std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, ports::unused().port()));
     let application = Raw::tcp_at(address, |mut conn| async move {
         let _ = conn.answer_all(OK).await;
     });

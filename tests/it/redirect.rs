@@ -1,6 +1,6 @@
 //! The listener in clear: clients are sent to https, and nothing else happens there.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
@@ -8,6 +8,7 @@ use crate::support::application::{Conn, Raw};
 use crate::support::certs::Ca;
 use crate::support::clients::Client;
 use crate::support::h1::{Response, Wire, header};
+use crate::support::ports;
 use crate::support::programs::curl;
 use crate::support::requests::{get, post};
 use crate::support::secret_dir::SecretDir;
@@ -295,9 +296,7 @@ async fn the_drain_closes_the_redirect_listener_after_its_delay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_follows_to_the_port_of_the_tls_listener() {
     let application = Raw::answering(OK);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let tls = free.local_addr().unwrap();
-    drop(free);
+    let tls = ports::unused();
     let (listen, port) = (tls.to_string(), tls.port().to_string());
     let served = with(
         &application,

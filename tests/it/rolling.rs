@@ -15,6 +15,7 @@ use crate::support::certs::Ca;
 use crate::support::clients::Client;
 use crate::support::h1::{Wire, header};
 use crate::support::h2::{H2, whole};
+use crate::support::ports;
 use crate::support::requests::{get, post};
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::{Served, Sidecar, Signal};
@@ -216,7 +217,7 @@ fn without_the_switch_a_second_sidecar_on_a_port_is_an_error() {
 // UP-01, UP-09, UP-16
 #[tokio::test(flavor = "multi_thread")]
 async fn the_application_restarts_under_load_and_no_request_fails() {
-    let mut application = Orderly::start("127.0.0.1:0".parse().unwrap());
+    let mut application = Orderly::start(ports::unused());
     let address = application.address;
     let patient = ["--upstream-connect-timeout", "15s", "--access-log", "off"];
     let served = Served::start(&format!("http://{address}"), &patient);

@@ -9,6 +9,7 @@ use super::served;
 use crate::support::admin::{ask, until};
 use crate::support::background::Gate;
 use crate::support::hyper_application::{Hyper, answer};
+use crate::support::ports;
 use crate::support::sidecar::{ADMIN, Served, Signal};
 use crate::support::wait::{PATIENCE, eventually_async};
 
@@ -28,8 +29,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// An address where nobody listens.
 fn nobody() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    ports::unused()
 }
 
 #[tokio::test(flavor = "multi_thread")]

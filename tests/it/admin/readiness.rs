@@ -9,6 +9,7 @@ use crate::support::admin::{ask, until};
 use crate::support::application::Raw;
 use crate::support::certs::{Ca, Leaf};
 use crate::support::hyper_application::{Hyper, answer};
+use crate::support::ports;
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::{ADMIN, Served, Sidecar, Signal};
 use crate::support::wait::within;
@@ -67,9 +68,8 @@ async fn requests_that_fail_do_not_make_it_ready() {
 // LIFE-05
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_is_late_holds_back_readiness_and_not_the_start() {
-    let late = Raw::answering(OK);
-    let (upstream, address) = (late.upstream().to_owned(), late.address());
-    drop(late);
+    let address = ports::unused();
+    let upstream = format!("http://{address}");
     let served = Served::start(&upstream, &ADMIN);
     let admin = served.sidecar.admin();
     assert_eq!(ask(admin, "GET /livez").await.status, 200);
@@ -89,8 +89,11 @@ async fn an_application_that_is_late_holds_back_readiness_and_not_the_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_follows_the_application_within_a_second_both_ways() {
-    let first = Raw::answering(OK);
-    let (upstream, address) = (first.upstream().to_owned(), first.address());
+    let address = ports::unused();
+    let upstream = format!("http://{address}");
+    let first = Raw::tcp_at(address, |mut conn| async move {
+        let _ = conn.answer_all(OK).await;
+    });
     let served = Served::start(&upstream, &ADMIN);
     let admin = served.sidecar.admin();
     let mut running = Some(first);

@@ -13,6 +13,7 @@ use crate::support::certs::Ca;
 use crate::support::clients::Client;
 use crate::support::h2::whole;
 use crate::support::hyper_application::{Hyper, answer};
+use crate::support::ports;
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::Sidecar;
 use crate::support::wait::{PATIENCE, eventually_async};
@@ -105,9 +106,11 @@ async fn a_rolling_restart_loses_no_http2_request() {
             "300ms",
         ])
     };
+    let unused = || ports::unused().to_string();
     let mut sidecars = [
-        start("127.0.0.1:0", "127.0.0.1:0"),
-        start("127.0.0.1:0", "127.0.0.1:0"),
+        // To be taken again at each restart.
+        start(&unused(), &unused()),
+        start(&unused(), &unused()),
     ];
     let service = Arc::new(Service {
         endpoints: Mutex::new(sidecars.iter().map(Sidecar::address).collect()),

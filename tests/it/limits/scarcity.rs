@@ -1,7 +1,7 @@
 //! Clients that come and go, stay and say nothing, or read slowly; and a log that nobody reads.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::support::certs::Ca;
 use crate::support::clients::Client;
 use crate::support::h2::whole;
 use crate::support::hyper_application::{Hyper, answer};
+use crate::support::ports;
 use crate::support::requests::{get, once_still, resident_memory};
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::{Served, Signal};
@@ -160,12 +161,11 @@ impl Unread {
     fn start(upstream: &str) -> Self {
         let ca = Ca::new();
         let secret = SecretDir::new(&ca.leaf(&["localhost", "127.0.0.1"]).files());
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = ports::unused();
         let listen = address.to_string();
         let child = Command::new(env!("CARGO_BIN_EXE_tls-sidecar"))
             .args(["--listen", &listen, "--upstream", upstream])
+            .args(["--admin-listen", "off"])
             .args(["--cert-dir", secret.as_str(), "--drain-delay", "0s"])
             .args(["--log-format", "json", "--access-log", "all"])
             .stdin(Stdio::null())

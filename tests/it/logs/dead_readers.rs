@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::certs::Ca;
 use crate::support::clients::Client;
 use crate::support::hyper_application::Hyper;
+use crate::support::ports;
 use crate::support::requests::get;
 use crate::support::secret_dir::SecretDir;
 use crate::support::wait::{PATIENCE, eventually};
@@ -32,11 +33,9 @@ impl Loud {
         let secret = SecretDir::new(&ca.leaf(&["localhost"]).files());
         let application = Hyper::saying("ok");
         // Nobody can read which port it got.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = ports::unused();
         let child = Command::new(env!("CARGO_BIN_EXE_tls-sidecar"))
-            .args(["--listen", &address.to_string()])
+            .args(["--listen", &address.to_string(), "--admin-listen", "off"])
             .args(["--upstream", application.upstream()])
             .args(["--cert-dir", secret.as_str()])
             .args(["--access-log", "all", "--log-format", "json"])

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::support::admin::{ask, until};
 use crate::support::hyper_application::Hyper;
+use crate::support::ports;
 use crate::support::requests::get;
 use crate::support::sidecar::{ADMIN, Served};
 use crate::support::wait::{PATIENCE, eventually};
@@ -33,9 +34,7 @@ impl Prometheus {
         );
         let file = folder.path().join("prometheus.yml");
         fs::write(&file, config).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = ports::unused();
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(

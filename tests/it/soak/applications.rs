@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use crate::support::application::{Conn, Raw};
 use crate::support::hyper_application::{Body, Hyper, fed_body};
+use crate::support::ports;
 use crate::tally::Tally;
 
 /// Length of the answer to `/large`.
@@ -34,7 +35,7 @@ enum Running {
 impl Flapping {
     /// Speaks HTTP/1.1 and WebSocket, and resets when asked to.
     pub(crate) fn http1() -> Self {
-        let running = Raw::tcp(serve);
+        let running = Raw::tcp_at(ports::unused(), serve);
         Self {
             name: "http",
             address: running.address(),
@@ -44,7 +45,7 @@ impl Flapping {
 
     /// Speaks gRPC over HTTP/2.
     pub(crate) fn grpc() -> Self {
-        let running = Hyper::h2c(call);
+        let running = Hyper::h2c_at(ports::unused(), call);
         Self {
             name: "grpc",
             address: running.address(),
