@@ -28,6 +28,8 @@ pub enum Stage {
     Graceful = 2,
     /// Out of time: what is left is cut.
     Forced = 3,
+    /// Nothing is left; the process ends.
+    Over = 4,
 }
 
 impl Stage {
@@ -36,7 +38,8 @@ impl Stage {
             0 => Self::Running,
             1 => Self::Leaving,
             2 => Self::Graceful,
-            _ => Self::Forced,
+            3 => Self::Forced,
+            _ => Self::Over,
         }
     }
 }
@@ -214,7 +217,7 @@ impl Signal {
 
     /// Waits until the drain is out of time.
     pub async fn forced(&mut self) {
-        while self.stage() != Stage::Forced {
+        while self.stage() < Stage::Forced {
             std::future::poll_fn(|cx| self.poll_changed(cx)).await;
         }
     }

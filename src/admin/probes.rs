@@ -38,6 +38,7 @@ pub(super) fn findings(admin: &Admin) -> [Finding; 4] {
         Stage::Leaving => (false, "a drain runs: still accepting".to_owned()),
         Stage::Graceful => (false, "a drain runs: work in flight goes on".to_owned()),
         Stage::Forced => (false, "a drain runs: out of time".to_owned()),
+        Stage::Over => (false, "the drain is over".to_owned()),
     };
     let finding = |condition, (holds, words)| Finding {
         condition,

@@ -153,6 +153,7 @@ impl Report {
                 (Stage::Leaving, _) => "draining: still accepting",
                 (Stage::Graceful, _) => "draining: work in flight goes on",
                 (Stage::Forced, _) => "draining: out of time",
+                (Stage::Over, _) => "drained",
             },
             ready: findings.iter().all(|finding| finding.holds),
             conditions: findings.into_iter().map(Found::from).collect(),

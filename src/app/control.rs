@@ -4,6 +4,7 @@
 //! cuts it short.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -12,6 +13,10 @@ use crate::config;
 use crate::drain::Stage;
 use crate::runtime::{self, Workers};
 use crate::signal;
+
+/// Who asked for a drain on the admin port looks how far it is every 100 ms, and is told its end
+/// before the process's: beside process 1 of a container, nobody outlives it.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Whether the process's signals steer this proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +55,10 @@ impl Bound {
         for address in &self.redirects {
             tracing::info!(%address, "sending clients in clear to https");
         }
-        loop {
-            let request = tokio::select! {
-                request = next(&mut signals) => request,
-                Some(request) = self.requests.recv() => request,
+        let farewell = loop {
+            let (request, farewell) = tokio::select! {
+                request = next(&mut signals) => (request, Duration::ZERO),
+                Some(request) = self.requests.recv() => (request, FAREWELL),
                 ended = self.workers.next_end() => {
                     tracing::error!(?ended, "a worker ended by itself");
                     return Outcome::Failed;
@@ -61,12 +66,18 @@ impl Bound {
             };
             match request {
                 signal::Request::Reload => self.handle.reload(),
-                signal::Request::Drain => break,
+                signal::Request::Drain => break farewell,
                 signal::Request::End => signal::end_at_once(),
             }
-        }
+        };
+        let way_out = async {
+            let outcome = drain(&mut self.workers, &self.stage, self.drain).await;
+            self.stage.send_replace(Stage::Over);
+            tokio::time::sleep(farewell).await;
+            outcome
+        };
         let outcome = tokio::select! {
-            outcome = drain(&mut self.workers, &self.stage, self.drain) => outcome,
+            outcome = way_out => outcome,
             () = until_second(&mut signals) => signal::end_at_once(),
         };
         self.handle.tell_what_is_owed();

@@ -98,7 +98,7 @@ The drain is that of SIGTERM: readiness fails, new work is still accepted for --
 flight has --drain-timeout, then the process ends. Asking again, or one SIGTERM while it runs, \
 changes nothing.
 
-Exit code: 0 when the sidecar has ended, 1 when it was not reached, refused, or was not done within \
+Exit code: 0 when the drain is over or the sidecar has ended, 1 when it was not reached, refused, or was not done within \
 --wait, 2 after bad usage.";
 
 const HEALTHCHECK_NOTES: &str = "\

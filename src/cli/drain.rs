@@ -1,7 +1,8 @@
-//! `tls-sidecar drain`: starts the drain of the running sidecar and waits until it is gone.
+//! `tls-sidecar drain`: starts the drain of the running sidecar and waits until it is over.
 //!
-//! For `preStop`: the SIGTERM that follows finds a drain that runs, or nobody. Invariant: asking for
-//! a drain that runs already is no error.
+//! For `preStop`: the SIGTERM that follows finds a drain that runs, or nobody. It is told the end
+//! before the sidecar ends: in a container, the end of process 1 would be its own. Invariant: asking
+//! for a drain that runs already is no error.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,7 +53,7 @@ async fn drain(options: &DrainOptions) -> Result<(), String> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         match stage(addresses).await {
-            // Gone, or replaced by one that serves.
+            // Over, gone, or replaced by one that serves.
             Ok(None) => return Ok(()),
             Ok(Some(stage)) if left.is_zero() => {
                 return Err(format!(

@@ -151,7 +151,7 @@ impl<'a> Loop<'a> {
             Stage::Graceful if self.graceful != Graceful::Open => {}
             Stage::Graceful if self.context.activity.has_served() => self.graceful(connection),
             Stage::Graceful => self.graceful = Graceful::Due(Instant::now() + FIRST_REQUEST),
-            Stage::Forced => self.cut(connection),
+            Stage::Forced | Stage::Over => self.cut(connection),
         }
     }
 

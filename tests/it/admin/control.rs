@@ -142,6 +142,27 @@ async fn a_drain_asked_for_is_the_drain_of_sigterm() {
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
+// LIFE-01: process 1 of a container takes who waits for it along, so it says first that it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_drain_asked_for_is_told_before_the_process_ends() {
+    let application = Hyper::saying("hello");
+    let arguments = [&ADMIN[..], &["--drain-delay", "100ms"]].concat();
+    let served = Served::start(application.upstream(), &arguments);
+    let admin = served.sidecar.admin();
+    assert_eq!(ask(admin, "POST /drain").await.status, 202);
+    let mut stages = Vec::new();
+    // Each answer is from a process that is there.
+    while stages.last().is_none_or(|stage| stage != "drained") {
+        stages.push(json(admin, "/status").await["stage"].clone());
+    }
+    assert!(
+        stages.contains(&"draining: still accepting".into()),
+        "{stages:?}"
+    );
+    let ended = served.sidecar.wait_exit();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
 // LIFE-03
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_during_a_drain_asked_for_ends_at_once() {
