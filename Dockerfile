@@ -21,18 +21,23 @@
 ARG RUST_VERSION=1.95.0
 
 FROM --platform=$BUILDPLATFORM docker.io/library/rust:${RUST_VERSION}-bookworm AS build
+ARG BUILDARCH=amd64
 ARG TARGETARCH=amd64
 WORKDIR /source
 
-# Linkers for both architectures whatever the machine's own is, so that one stage serves all.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends \
-        cmake gcc-aarch64-linux-gnu gcc-x86-64-linux-gnu libc6-dev-amd64-cross libc6-dev-arm64-cross \
+# The compiler of the other architecture only where it is the other one: no package has one's own so.
+RUN case "$BUILDARCH-$TARGETARCH" in \
+        amd64-amd64 | arm64-arm64) cross= ;; \
+        amd64-arm64) cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;; \
+        arm64-amd64) cross="gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;; \
+        *) echo "from $BUILDARCH to $TARGETARCH: neither amd64 nor arm64" >&2; exit 1 ;; \
+    esac \
+    && apt-get update \
+    && apt-get install --yes --no-install-recommends cmake $cross \
     && rm -rf /var/lib/apt/lists/*
 RUN case "$TARGETARCH" in \
         amd64) echo x86_64-unknown-linux-gnu ;; \
         arm64) echo aarch64-unknown-linux-gnu ;; \
-        *) echo "TARGETARCH=$TARGETARCH: neither amd64 nor arm64" >&2; exit 1 ;; \
     esac >/target \
     && rustup target add "$(cat /target)"
 
