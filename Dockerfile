@@ -39,7 +39,7 @@ RUN case "$TARGETARCH" in \
         amd64) echo x86_64-unknown-linux-gnu ;; \
         arm64) echo aarch64-unknown-linux-gnu ;; \
     esac >/target \
-    && rustup target add "$(cat /target)"
+    && { [ -d "$(rustc --print sysroot)/lib/rustlib/$(cat /target)" ] || rustup target add "$(cat /target)"; }
 
 # glibc and not musl: the target is the one that every test runs on. With --target the flag holds
 # for what is shipped and not for build scripts and procedural macros, which cannot be static.
