@@ -18,9 +18,10 @@
 # `--timestamp "$SOURCE_DATE_EPOCH"` with buildah and podman; with docker buildx the environment
 # variable SOURCE_DATE_EPOCH and `--output type=image,rewrite-timestamp=true`.
 
-ARG RUST_VERSION=1.95.0
+# By version; who wants it by digest too says --build-arg RUST_IMAGE=docker.io/library/rust@sha256:...
+ARG RUST_IMAGE=docker.io/library/rust:1.95.0-bookworm
 
-FROM --platform=$BUILDPLATFORM docker.io/library/rust:${RUST_VERSION}-bookworm AS build
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS build
 ARG BUILDARCH=amd64
 ARG TARGETARCH=amd64
 WORKDIR /source
