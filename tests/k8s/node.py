@@ -63,39 +63,39 @@ class Authority:
             "-keyout", directory / "ca.key", "-out", self.file)
         self.count = 0
 
-    def issue(self, expired=False):
-        """A key and a certificate, in PEM."""
+    def issue(self, expired=False, names=f"DNS:{NAME},DNS:localhost", usage="serverAuth"):
+        """A key and a certificate, as the files of a Secret."""
         self.count += 1
         base = self.directory / str(self.count)
         key, request, leaf, ext = (base.with_suffix(s) for s in (".key", ".csr", ".crt", ".ext"))
-        ext.write_text(f"subjectAltName=DNS:{NAME},DNS:localhost\nextendedKeyUsage=serverAuth\n"
+        ext.write_text(f"subjectAltName={names}\nextendedKeyUsage={usage}\n"
                        "keyUsage=critical,digitalSignature\nbasicConstraints=critical,CA:FALSE\n")
         run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-subj", f"/CN={NAME}", "-keyout", key, "-out", request)
         issuing = ["openssl", "x509", "-req", "-in", request, "-CA", self.file, "-CAkey",
                    self.directory / "ca.key", "-set_serial", self.count, "-extfile", ext, "-out", leaf]
         run(*issuing, "-days", "-1" if expired else "1")
-        return key.read_text(), leaf.read_text()
+        return {"tls.key": key.read_text(), "tls.crt": leaf.read_text()}
 
 
 class SecretMount:
     """A Secret as the kubelet mounts it: a directory behind `..data`, replaced by one rename."""
 
-    def __init__(self, directory, pair, mode=0o440, group=GROUP):
+    def __init__(self, directory, files, mode=0o440, group=GROUP):
         self.directory, self.mode, self.group = directory, mode, group
         self.version = 0
         directory.mkdir()
         directory.chmod(0o755)
-        self.swap(pair)
-        for name in ("tls.key", "tls.crt"):
+        self.swap(files)
+        for name in files:
             (directory / name).symlink_to(f"..data/{name}")
 
-    def swap(self, pair):
+    def swap(self, files):
         self.version += 1
         fresh = self.directory / f"..2026_01_01_00_00_00.{self.version:09}"
         fresh.mkdir()
         fresh.chmod(0o755)
-        for name, content in zip(("tls.key", "tls.crt"), pair):
+        for name, content in files.items():
             file = fresh / name
             file.write_text(content)
             os.chown(file, 0, self.group)
@@ -155,6 +155,9 @@ class Pod:
 
     def __init__(self, node, name):
         self.node, self.name = node, name
+        # Of the container that holds the network and outlives every other.
+        infra = json.loads(node.podman("pod", "inspect", name).stdout)["InfraContainerID"]
+        self.network = f"/proc/{Container(self, infra).pid()}/ns/net"
 
     def container(self, name):
         return Container(self, f"{self.name}-{name}")
@@ -162,8 +165,7 @@ class Pod:
     def inside(self, work):
         """Runs `work` in a thread that is in the network of the Pod."""
         result = []
-        pid = self.container("application").pid() or self.container("tls-sidecar").pid()
-        network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+        network = os.open(self.network, os.O_RDONLY)
 
         def enter():
             libc = ctypes.CDLL(None, use_errno=True)
@@ -191,8 +193,8 @@ class Pod:
                 return None, ""
         return self.inside(work).join()
 
-    def get(self, authority, path="/"):
-        return self.inside(lambda: Client(authority).get(path)).join()
+    def get(self, authority, path="/", own=None):
+        return self.inside(lambda: Client(authority, own).get(path)).join()
 
 
 class Inside:
@@ -235,8 +237,10 @@ class Container:
 class Client:
     """An HTTPS client that believes the authority and nobody else."""
 
-    def __init__(self, authority):
+    def __init__(self, authority, own=None):
         self.context = ssl.create_default_context(cafile=str(authority.file))
+        if own:
+            self.context.load_cert_chain(own / "tls.crt", own / "tls.key")
         self.connection = None
         self.serial = None
 
@@ -285,8 +289,11 @@ class Load:
             task.join()
 
 
-def pod_of(rendered, name, mount, restart="Always"):
-    """The Pod of a rendered Deployment, and the ConfigMaps beside it, as podman can play them."""
+def pod_of(rendered, name, mounts, restart="Always"):
+    """The Pod of a rendered Deployment, and the ConfigMaps beside it, as podman can play them.
+
+    `mounts` has a directory for each volume that the kubelet would keep up to date.
+    """
     documents = [document for document in rendered if document["kind"] == "ConfigMap"]
     deployment = next(document for document in rendered if document["kind"] == "Deployment")
     template = json.loads(json.dumps(deployment["spec"]["template"]))
@@ -299,8 +306,10 @@ def pod_of(rendered, name, mount, restart="Always"):
             container.pop(key, None)
         container["imagePullPolicy"] = "Never"
     for volume in spec["volumes"]:
-        if volume.pop("secret", None):
-            volume["hostPath"] = {"path": str(mount.directory), "type": "Directory"}
+        if "configMap" not in volume:
+            for kind in [kind for kind in volume if kind != "name"]:
+                del volume[kind]
+            volume["hostPath"] = {"path": str(mounts[volume["name"]].directory), "type": "Directory"}
     spec["restartPolicy"] = restart
     metadata = {"name": name, "labels": template["metadata"]["labels"]}
     return [*documents, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}]
