@@ -1,0 +1,237 @@
+//! One round of a case at one proxy.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::{Case, Pace, Sessions, Work, memory};
+use crate::credentials::{Credentials, Exchange};
+use crate::generators::h2load::{self, Outcome, Requests};
+use crate::generators::{handshakes, steady, storm, websocket};
+use crate::peers::Running;
+use crate::sample::{Metric, P99, Sample, higher, lower};
+
+const CPU_REQUEST: Metric = lower("cpu_us", "CPU per request, µs");
+const CPU_TRANSFER: Metric = lower("cpu_ms", "CPU per 100 MB, ms");
+const CPU_HANDSHAKE: Metric = lower("cpu_us", "CPU per connection, µs");
+const CPU_MESSAGE: Metric = lower("cpu_us", "CPU per message, µs");
+const REQUESTS: Metric = higher("per_second", "requests/s");
+const CONNECTIONS: Metric = higher("per_second", "connections/s");
+const MESSAGES: Metric = higher("per_second", "messages/s");
+const SPEED: Metric = higher("mb_per_second", "MB/s");
+const STORM: Metric = higher("handshakes_per_second", "handshakes/s meanwhile");
+const LOST: Metric = lower("lost", "requests lost a rotation");
+const CLOSED: Metric = lower("closed", "connections closed a rotation");
+
+/// Below this part of what was asked a rate was not held.
+const HELD: f64 = 0.97;
+const STORM_RATE: f64 = 1000.0;
+const ROTATION_RATE: f64 = 800.0;
+const OPEN: u32 = 16;
+
+/// Where a proxy listens, and its process group.
+type Target = (SocketAddr, u32);
+
+/// What every measurement needs.
+pub(crate) struct Bench<'a> {
+    pub(crate) credentials: &'a Credentials,
+    /// Where files to send are, and may be written.
+    pub(crate) directory: &'a Path,
+    /// How long one measurement takes.
+    pub(crate) time: Duration,
+    pub(crate) extent: Extent,
+    pub(crate) runtime: &'a tokio::runtime::Runtime,
+}
+
+/// Whether figures matter, or only that everything works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Quick,
+    Full,
+}
+
+impl Bench<'_> {
+    /// One round of `case` at `proxy`; `half` is the rate for [`Pace::HalfOfSlowest`].
+    pub(crate) fn measure(&self, case: &Case, proxy: &Running, half: f64) -> Result<Sample> {
+        let target = (proxy.address, proxy.group());
+        match &case.work {
+            Work::Requests(requests, pace) => self.requests(requests, pace.rate(half), target),
+            Work::Transfer(requests) => self.transfer(requests, target),
+            Work::Handshakes(exchange, sessions) => self.handshakes(*exchange, *sessions, target),
+            Work::WebSocket(pace) => self.websocket(pace.rate(half), target),
+            Work::Storm => self.storm(proxy),
+            Work::Rotation => self.rotation(proxy),
+            Work::Memory(crowd) => memory::come(*crowd, self, proxy),
+        }
+    }
+
+    fn requests(&self, requests: &Requests, rate: Option<f64>, target: Target) -> Result<Sample> {
+        let requests = self.with_file(requests);
+        let log = self.directory.join("h2load.log");
+        let outcome = h2load::timed(&requests, target, self.time, rate, &log)?;
+        let sample = Sample {
+            short: rate.is_some_and(|rate| outcome.per_second < HELD * rate),
+            ..Sample::default()
+        };
+        let sample = sample
+            .with(CPU_REQUEST, per_unit(&outcome, 1e3))
+            .with(REQUESTS, outcome.per_second);
+        Ok(match rate {
+            Some(_) => sample.with_latencies(outcome.latencies),
+            None => sample,
+        })
+    }
+
+    fn transfer(&self, requests: &Requests, target: Target) -> Result<Sample> {
+        let count = match self.extent {
+            Extent::Quick => 1,
+            Extent::Full => 3,
+        };
+        let outcome = h2load::counted(&self.with_file(requests), target, count)?;
+        Ok(Sample::default()
+            .with(CPU_TRANSFER, per_unit(&outcome, 1e6))
+            .with(SPEED, outcome.per_second * 100.0))
+    }
+
+    fn handshakes(&self, exchange: Exchange, sessions: Sessions, target: Target) -> Result<Sample> {
+        let config = match sessions {
+            Sessions::New => self.credentials.client(exchange),
+            Sessions::Resumed => self.credentials.resuming_client(),
+        };
+        let tally = handshakes::run(config, target, self.time)?;
+        let expected = match sessions {
+            Sessions::New => 0,
+            Sessions::Resumed => tally.connections,
+        };
+        if tally.resumed != expected {
+            bail!(
+                "resumed {} of {} sessions",
+                tally.resumed,
+                tally.connections
+            );
+        }
+        let count = tally.connections as f64;
+        Ok(Sample::default()
+            .with(CPU_HANDSHAKE, tally.nanoseconds as f64 / count / 1e3)
+            .with(CONNECTIONS, count / tally.took.as_secs_f64()))
+    }
+
+    fn websocket(&self, rate: Option<f64>, target: Target) -> Result<Sample> {
+        let config = self.credentials.client(Exchange::X25519);
+        let talk = websocket::Talk {
+            connections: 32,
+            rate,
+            time: self.time,
+        };
+        let tally = self
+            .runtime
+            .block_on(websocket::run(config, target, talk))?;
+        let count = tally.latencies.len() as f64;
+        let per_second = count / self.time.as_secs_f64();
+        let sample = Sample {
+            short: rate.is_some_and(|rate| per_second < HELD * rate),
+            ..Sample::default()
+        };
+        Ok(sample
+            .with(CPU_MESSAGE, tally.nanoseconds as f64 / count / 1e3)
+            .with(MESSAGES, per_second)
+            .with_latencies(tally.latencies))
+    }
+
+    fn storm(&self, proxy: &Running) -> Result<Sample> {
+        let time = self.time * 2;
+        let rise = Duration::from_millis(200);
+        let storm = storm::start(proxy.address, time + rise)?;
+        // What comes before it rages is no storm.
+        std::thread::sleep(rise);
+        let tally = self.steady(proxy, STORM_RATE, time)?;
+        if tally.lost > 0 {
+            bail!("{} requests on open connections were lost", tally.lost);
+        }
+        let handshakes = storm.handshakes()? / (time + rise).as_secs_f64();
+        let sample = Sample::default().with_latencies(tally.latencies);
+        Ok(sample.led_by(P99).with(STORM, handshakes))
+    }
+
+    fn rotation(&self, proxy: &Running) -> Result<Sample> {
+        let count = self.time.as_secs().max(2);
+        let start = Instant::now();
+        let rotate = || -> Result<()> {
+            for turn in 0..count {
+                // In the middle of its second, so that the last has its time too.
+                let due = start + Duration::from_millis(turn * 1000 + 500);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let turn = usize::try_from(turn)? + 1;
+                proxy.rotate(self.credentials.by_turns(turn))?;
+            }
+            Ok(())
+        };
+        let (tally, rotated) = std::thread::scope(|scope| {
+            let rotating = scope.spawn(rotate);
+            let tally = self.steady(proxy, ROTATION_RATE, Duration::from_secs(count));
+            (tally, rotating.join())
+        });
+        match rotated {
+            Ok(rotated) => rotated?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        let tally = tally?;
+        let rotations = count as f64;
+        let sample = Sample::default()
+            .with(LOST, tally.lost as f64 / rotations)
+            .with(CLOSED, tally.closed as f64 / rotations);
+        Ok(sample.with_latencies(tally.latencies))
+    }
+
+    fn steady(&self, proxy: &Running, rate: f64, time: Duration) -> Result<steady::Tally> {
+        let config = self.credentials.client(Exchange::X25519);
+        let pace = steady::Pace {
+            connections: OPEN,
+            rate,
+            time,
+        };
+        self.runtime
+            .block_on(steady::run(config, proxy.address, pace))
+    }
+
+    /// With the file to send, which is in the run's directory.
+    fn with_file(&self, requests: &Requests) -> Requests {
+        let mut requests = requests.clone();
+        if let Some(file) = &mut requests.upload {
+            *file = self.directory.join(&*file);
+        }
+        requests
+    }
+}
+
+impl Pace {
+    fn rate(self, half: f64) -> Option<f64> {
+        match self {
+            Pace::Saturated => None,
+            Pace::Rate(rate) => Some(rate),
+            Pace::HalfOfSlowest => Some(half),
+        }
+    }
+}
+
+/// Half of the requests a second that the slowest of `proxies` can do; 0 where that is not asked.
+pub(crate) fn calibrate(bench: &Bench<'_>, case: &Case, proxies: &[&Running]) -> Result<f64> {
+    let Work::Requests(requests, Pace::HalfOfSlowest) = &case.work else {
+        return Ok(0.0);
+    };
+    let mut slowest = f64::INFINITY;
+    for proxy in proxies {
+        let target = (proxy.address, proxy.group());
+        let outcome = h2load::timed(requests, target, bench.time, None, Path::new(""))?;
+        slowest = slowest.min(outcome.per_second);
+    }
+    // Whole requests a second for each connection are what h2load can do.
+    let connections = f64::from(requests.connections);
+    Ok((slowest / 2.0 / connections).floor().max(1.0) * connections)
+}
+
+fn per_unit(outcome: &Outcome, nanoseconds: f64) -> f64 {
+    outcome.nanoseconds as f64 / outcome.requests as f64 / nanoseconds
+}

@@ -1,0 +1,70 @@
+//! Memory: at rest, with many idle connections, and when they have gone.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::measure::{Bench, Extent};
+use crate::accounting;
+use crate::credentials::Exchange;
+use crate::generators::crowd;
+use crate::peers::Running;
+use crate::sample::{Metric, Sample, lower};
+
+const PER_CONNECTION: Metric = lower("kib_per_connection", "per idle connection, KiB");
+const REST: Metric = lower("rest_mib", "at rest, MiB");
+const PEAK: Metric = lower("peak_mib", "with the crowd, MiB");
+const AFTER: Metric = lower("after_mib", "a minute after, MiB");
+const RETURN: Metric = lower("after_over_rest", "a minute after, parts of rest");
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Who comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crowd {
+    /// 3,000 connections that have a request each and stay idle.
+    Idle,
+    /// 10,000, which then leave.
+    Peak,
+}
+
+/// How long a crowd has been gone when a proxy is to be as it was.
+pub(crate) fn recovery(extent: Extent) -> Duration {
+    match extent {
+        Extent::Quick => Duration::from_secs(1),
+        Extent::Full => Duration::from_secs(60),
+    }
+}
+
+/// The crowd comes, is measured and leaves.
+pub(super) fn come(crowd: Crowd, bench: &Bench<'_>, proxy: &Running) -> Result<Sample> {
+    let (count, calm) = match (crowd, bench.extent) {
+        (Crowd::Idle, Extent::Full) => (3000, 3),
+        (Crowd::Peak, Extent::Full) => (10_000, 1),
+        (_, Extent::Quick) => (300, 1),
+    };
+    let rest = accounting::memory(proxy.group())?;
+    let config = bench.credentials.client(Exchange::X25519);
+    let crowd_here = crowd::gather(config, proxy.address, count)?;
+    // What a proxy gives back while a connection idles it has given back then.
+    sleep(Duration::from_secs(calm));
+    let peak = accounting::memory(proxy.group())?;
+    drop(crowd_here);
+    let sample = Sample::default();
+    Ok(match crowd {
+        Crowd::Idle => sample
+            .with(PER_CONNECTION, (peak - rest) / count as f64 / 1024.0)
+            .with(REST, rest / MIB),
+        Crowd::Peak => sample.with(REST, rest / MIB).with(PEAK, peak / MIB),
+    })
+}
+
+/// Completes `sample` when the crowd has been gone for [`recovery`].
+pub(crate) fn recovered(sample: Sample, proxy: &Running) -> Result<Sample> {
+    let after = accounting::memory(proxy.group())? / MIB;
+    let rest = sample.values.iter().find(|(metric, _)| *metric == REST);
+    let rest = rest.map_or(f64::NAN, |(_, value)| *value);
+    let sample = sample.with(AFTER, after).with(RETURN, after / rest);
+    Ok(sample.led_by(RETURN))
+}

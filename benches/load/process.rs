@@ -1,0 +1,188 @@
+//! A program beside this one: on one CPU, in a process group of its own, and gone when dropped.
+//!
+//! This binary starts itself first, which takes the CPU and the signal of a parent's death for
+//! itself and then becomes the program: no step of it needs unsafe code or another tool. Only the
+//! main thread may start one, because the death signal is about the thread that did.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::thread::CpuSet;
+
+/// Where proxies run.
+pub(crate) const PROXY_CPU: usize = 0;
+/// Where everything else runs.
+pub(crate) const LOAD_CPU: usize = 1;
+
+/// A running program; it and all it started are killed on drop.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// How a program is run, as this binary's arguments say it to itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Launch {
+    #[arg(long)]
+    cpu: usize,
+    /// Steps by which others go first.
+    #[arg(long, default_value_t = 0)]
+    nice: i32,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    command: Vec<OsString>,
+}
+
+impl Launch {
+    /// Becomes the program.
+    pub(crate) fn run(self) -> Result<()> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+        pin(self.cpu)?;
+        if self.nice != 0 {
+            rustix::process::nice(self.nice)?;
+        }
+        let [program, arguments @ ..] = self.command.as_slice() else {
+            bail!("no program");
+        };
+        let error = Command::new(program).args(arguments).exec();
+        Err(error).with_context(|| format!("cannot run {}", program.display()))
+    }
+}
+
+impl Process {
+    /// Starts `command` on `cpu`, its words in `log`.
+    pub(crate) fn start(command: &Command, cpu: usize, log: PathBuf) -> Result<Self> {
+        let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut launched = launched(command, &["--cpu", &cpu.to_string()])?;
+        let child = launched
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()?;
+        Ok(Self { child, log })
+    }
+
+    /// Starts a program that makes load, whose words can be read as they come; others may be made
+    /// to go first by `nice`.
+    pub(crate) fn speaking(command: &Command, nice: i32) -> Result<Self> {
+        let (cpu, nice) = (LOAD_CPU.to_string(), nice.to_string());
+        let mut launched = launched(command, &["--cpu", &cpu, "--nice", &nice])?;
+        let child = launched
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self {
+            child,
+            log: PathBuf::new(),
+        })
+    }
+
+    /// What it says, when it was started as [`Process::speaking`].
+    pub(crate) fn output(&mut self) -> Result<std::process::ChildStdout> {
+        self.child.stdout.take().context("its output is taken")
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("ended with {status}");
+        }
+        Ok(())
+    }
+
+    /// The process group of it and all it starts.
+    pub(crate) fn group(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Fails when it has ended, with its last words.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("ended with {status}: {}", self.last_words()),
+        }
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join(" | ")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // Of a group whose last process has ended there is nothing to kill.
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps this thread and all that it starts on one CPU.
+pub(crate) fn pin(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    rustix::thread::sched_setaffinity(None, &set)
+        .with_context(|| format!("CPU {cpu} is not to be had; the suite needs two"))
+}
+
+/// Raises the limit of open files to what is allowed, for this process and all it starts.
+pub(crate) fn raise_descriptors() -> Result<u64> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    rustix::process::setrlimit(Resource::Nofile, raised)?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// The first file called `name` in `directories`, then on the path.
+pub(crate) fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where Debian has servers, which is not on every user's path.
+    let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let mut places = directories
+        .iter()
+        .cloned()
+        .chain(std::env::split_paths(&path))
+        .chain(system);
+    places
+        .find_map(|place| Some(place.join(name)).filter(|file| file.is_file()))
+        .map(|file| std::path::absolute(&file).unwrap_or(file))
+}
+
+fn launched(command: &Command, place: &[&str]) -> Result<Command> {
+    let mut launched = itself("launch")?;
+    launched
+        .args(place)
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .process_group(0);
+    if let Some(directory) = command.get_current_dir() {
+        launched.current_dir(directory);
+    }
+    for (name, value) in command.get_envs() {
+        launched.env(name, value.unwrap_or_default());
+    }
+    Ok(launched)
+}
+
+/// This program in another role.
+pub(crate) fn itself(role: &str) -> Result<Command> {
+    let program: &Path = &std::env::current_exe()?;
+    let mut command = Command::new(program);
+    command.arg(role);
+    Ok(command)
+}
