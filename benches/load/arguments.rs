@@ -56,8 +56,14 @@ pub(crate) enum Role {
 }
 
 impl Arguments {
-    /// Whether everything is measured as it is to be published.
-    pub(crate) fn is_whole(&self) -> bool {
-        !self.quick && self.cases.is_empty() && self.peers.is_empty()
+    /// Where results go: only of a whole run where they are published from.
+    pub(crate) fn results(&self) -> PathBuf {
+        let whole = !self.quick && self.cases.is_empty() && self.peers.is_empty();
+        let usual = if whole {
+            "benches/results"
+        } else {
+            "target/load"
+        };
+        self.out.clone().unwrap_or_else(|| usual.into())
     }
 }

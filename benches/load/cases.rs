@@ -15,6 +15,11 @@ use crate::setup::{Application, Clients, Setup, USUAL};
 pub(crate) use measure::{Bench, Extent, calibrate};
 pub(crate) use memory::{Crowd, recovered, recovery};
 
+/// Files to send, in the directory of the run: one of [`crate::application::LARGE`] bytes, and a
+/// gRPC message.
+pub(crate) const UPLOAD: &str = "upload";
+pub(crate) const MESSAGE: &str = "message";
+
 /// A thing to measure.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
@@ -59,44 +64,42 @@ pub(crate) enum Sessions {
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
-    [usual(), other_setups(), memory_cases()].concat()
+    [
+        requests(),
+        transfers_and_connections(),
+        other_setups(),
+        memory_cases(),
+    ]
+    .concat()
 }
 
-fn usual() -> Vec<Case> {
-    use Work::{Handshakes, Rotation, Storm, Transfer};
+fn requests() -> Vec<Case> {
     let case = |name, title, work| Case {
         name,
         title,
         setup: USUAL,
         work,
     };
-    let (one, two) = (http1("/small"), http2("/small"));
-    let mut upload = [http1("/upload"), http2("/upload")].map(large);
-    // The runner puts the file in its place.
-    upload
-        .iter_mut()
-        .for_each(|requests| requests.upload = Some("upload".into()));
-    let [upload1, upload2] = upload;
     vec![
         case(
             "h1-small-rate",
             "HTTP/1.1, 13 bytes, 8,000 requests/s on 32 connections",
-            at(one.clone(), 8000.0),
+            at(http1("/small"), 8000.0),
         ),
         case(
             "h2-small-rate",
             "HTTP/2, 13 bytes, 10,000 requests/s on 8 connections",
-            at(two.clone(), 10_000.0),
+            at(http2("/small"), 10_000.0),
         ),
         case(
             "h1-small-max",
             "HTTP/1.1, 13 bytes, saturated",
-            saturated(one.clone()),
+            saturated(http1("/small")),
         ),
         case(
             "h2-small-max",
             "HTTP/2, 13 bytes, saturated",
-            saturated(two.clone()),
+            saturated(http2("/small")),
         ),
         case(
             "h1-10k-rate",
@@ -118,6 +121,26 @@ fn usual() -> Vec<Case> {
             "HTTP/2, 10 KB, saturated",
             saturated(http2("/10k")),
         ),
+    ]
+}
+
+fn transfers_and_connections() -> Vec<Case> {
+    use Work::{Handshakes, Rotation, Storm, Transfer};
+    let case = |name, title, work| Case {
+        name,
+        title,
+        setup: USUAL,
+        work,
+    };
+    let upload = |requests: Requests| {
+        let file = Some(UPLOAD.into());
+        Transfer(Requests {
+            upload: file,
+            ..large(requests)
+        })
+    };
+    let half = |requests| Work::Requests(requests, Pace::HalfOfSlowest);
+    vec![
         case(
             "h1-100m",
             "HTTP/1.1, answers of 100 MB",
@@ -131,18 +154,22 @@ fn usual() -> Vec<Case> {
         case(
             "h1-upload",
             "HTTP/1.1, uploads of 100 MB",
-            Transfer(upload1),
+            upload(http1("/upload")),
         ),
-        case("h2-upload", "HTTP/2, uploads of 100 MB", Transfer(upload2)),
+        case(
+            "h2-upload",
+            "HTTP/2, uploads of 100 MB",
+            upload(http2("/upload")),
+        ),
         case(
             "h1-latency",
             "HTTP/1.1, 13 bytes, at half of the slowest proxy's maximum",
-            Work::Requests(one, Pace::HalfOfSlowest),
+            half(http1("/small")),
         ),
         case(
             "h2-latency",
             "HTTP/2, 13 bytes, at half of the slowest proxy's maximum",
-            Work::Requests(two, Pace::HalfOfSlowest),
+            half(http2("/small")),
         ),
         case(
             "handshake-p256",
@@ -238,7 +265,7 @@ fn other_setups() -> Vec<Case> {
 
 fn memory_cases() -> Vec<Case> {
     let sized = Setup {
-        connections: 12_000,
+        connections: 9900,
         ..USUAL
     };
     vec![
@@ -250,7 +277,7 @@ fn memory_cases() -> Vec<Case> {
         },
         Case {
             name: "memory-peak",
-            title: "Memory after a peak of 10,000 connections",
+            title: "Memory after a peak of 9,800 connections",
             setup: sized,
             work: Work::Memory(Crowd::Peak),
         },
@@ -295,7 +322,7 @@ fn large(requests: Requests) -> Requests {
 
 fn calls() -> Requests {
     Requests {
-        upload: Some("message".into()),
+        upload: Some(MESSAGE.into()),
         headers: &["content-type: application/grpc", "te: trailers"],
         ..http2("/load.Greeter/Greet")
     }

@@ -21,6 +21,7 @@ mod cases;
 #[path = "../../tests/it/support/certs.rs"]
 #[allow(dead_code, reason = "tests need more of it")]
 mod certs;
+mod chart;
 mod client;
 mod credentials;
 mod generators;
@@ -39,7 +40,7 @@ mod setup;
 mod table;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -138,25 +139,19 @@ fn suite(arguments: &Arguments) -> Result<()> {
         seconds,
         results: &results,
     };
-    println!("{}", table::render(&results));
-    println!("{}", report.notes().join("\n"));
-    let out = arguments.out.clone().unwrap_or_else(|| {
-        let whole = arguments.is_whole();
-        PathBuf::from(if whole {
-            "benches/results"
-        } else {
-            "target/load"
-        })
-    });
-    report.write(&out)?;
-    println!(
-        "results in {}; took {:.0}s",
-        out.display(),
-        start.elapsed().as_secs_f64()
-    );
+    tell(&report, &arguments.results())?;
+    println!("took {:.0}s", start.elapsed().as_secs_f64());
     if !faults.is_empty() {
         bail!("did not work:\n{}", faults.join("\n"));
     }
+    Ok(())
+}
+
+fn tell(report: &Report<'_>, directory: &Path) -> Result<()> {
+    println!("{}", table::render(report.results));
+    println!("{}", report.notes().join("\n"));
+    report.write(directory)?;
+    println!("results in {}", directory.display());
     Ok(())
 }
 
@@ -195,9 +190,9 @@ fn ours(binaries: &[String]) -> Result<Vec<Peer>> {
 
 /// What is sent by h2load.
 fn write_files(directory: &Path) -> Result<()> {
-    std::fs::write(directory.join("message"), application::MESSAGE)?;
+    std::fs::write(directory.join(cases::MESSAGE), application::MESSAGE)?;
     // Of zeros, which no disk has to hold.
-    File::create(directory.join("upload"))?.set_len(application::LARGE as u64)?;
+    File::create(directory.join(cases::UPLOAD))?.set_len(application::LARGE as u64)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::chart;
 use crate::machine::Machine;
 use crate::peers::Peer;
 use crate::results::CaseResult;
@@ -29,7 +30,8 @@ impl Report<'_> {
         let cannot = || format!("cannot write into {}", directory.display());
         fs::create_dir_all(directory).with_context(cannot)?;
         let text = serde_json::to_string_pretty(&self.json())?;
-        fs::write(directory.join("results.json"), text + "\n").with_context(cannot)
+        fs::write(directory.join("results.json"), text + "\n").with_context(cannot)?;
+        chart::write(directory, self.results, &self.notes())
     }
 
     /// Where it was measured, with what and how, in lines.

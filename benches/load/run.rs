@@ -27,6 +27,9 @@ pub(crate) struct Run<'a> {
     pub(crate) faults: Vec<String>,
 }
 
+/// Proxies that serve, and those that do not, with the reason.
+type Started = (Vec<Running>, Vec<(Peer, String)>);
+
 impl Run<'_> {
     /// Measures every case.
     pub(crate) fn all(&mut self, cases: &[Case]) -> Result<Vec<CaseResult>> {
@@ -47,11 +50,7 @@ impl Run<'_> {
         Ok(results)
     }
 
-    fn start(
-        &mut self,
-        setup: Setup,
-        directory: &Path,
-    ) -> Result<(Vec<Running>, Vec<(Peer, String)>)> {
+    fn start(&mut self, setup: Setup, directory: &Path) -> Result<Started> {
         let credentials = self.bench.credentials;
         credentials.write_authority(&directory.join("authority.pem"))?;
         let around = Surroundings {

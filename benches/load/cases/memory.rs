@@ -18,6 +18,9 @@ const PEAK: Metric = lower("peak_mib", "with the crowd, MiB");
 const AFTER: Metric = lower("after_mib", "a minute after, MiB");
 const RETURN: Metric = lower("after_over_rest", "a minute after, parts of rest");
 
+/// As many as a proxy that sets two descriptors aside for each can have below the usual hard limit
+/// of 20,000.
+const PEAK_CONNECTIONS: usize = 9800;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Who comes.
@@ -25,7 +28,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) enum Crowd {
     /// 3,000 connections that have a request each and stay idle.
     Idle,
-    /// 10,000, which then leave.
+    /// [`PEAK_CONNECTIONS`], which then leave.
     Peak,
 }
 
@@ -41,7 +44,7 @@ pub(crate) fn recovery(extent: Extent) -> Duration {
 pub(super) fn come(crowd: Crowd, bench: &Bench<'_>, proxy: &Running) -> Result<Sample> {
     let (count, calm) = match (crowd, bench.extent) {
         (Crowd::Idle, Extent::Full) => (3000, 3),
-        (Crowd::Peak, Extent::Full) => (10_000, 1),
+        (Crowd::Peak, Extent::Full) => (PEAK_CONNECTIONS, 1),
         (_, Extent::Quick) => (300, 1),
     };
     let rest = accounting::memory(proxy.group())?;
