@@ -23,6 +23,8 @@ mod protocol;
 mod recycle;
 mod redirect;
 mod relay;
+#[doc(hidden)]
+pub mod rewriting;
 mod serve;
 mod tcp;
 mod upgrade;

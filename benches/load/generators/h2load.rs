@@ -3,6 +3,7 @@
 //! The proxy's CPU time is read when h2load says that the counted time begins and ends, so that
 //! handshakes and the first requests are in no figure.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,8 @@ pub(crate) fn timed(
         .args(["-D", &format!("{}ms", time.as_millis())])
         .arg(format!("--warm-up-time={}ms", warm_up.as_millis()));
     if let Some(rate) = rate {
+        // h2load writes behind what is there.
+        File::create(log)?;
         let each = (rate / f64::from(requests.connections)).round().max(1.0);
         command
             .arg(format!("--rps={each}"))
