@@ -15,6 +15,7 @@ mod client;
 mod demo;
 mod drain;
 mod healthcheck;
+mod inject;
 mod load;
 mod run;
 mod status;
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
             Ok(Command::Status(options)) => status::run(&options),
             Ok(Command::Drain(options)) => drain::run(&options),
             Ok(Command::Healthcheck(options)) => healthcheck::run(&options),
+            Ok(Command::Inject(options)) => inject::run(&options),
             Err(errors) => refuse(&errors),
         },
     }

@@ -14,6 +14,7 @@ mod settings;
 mod shown;
 pub mod value;
 
+pub use nearest::nearest;
 pub use resolve::log_level;
 
 pub use problem::{ConfigErrors, Problem};

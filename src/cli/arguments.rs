@@ -14,6 +14,7 @@ const CONFIGURATION: &str = "Configuration";
 const DEMO: &str = "Demo";
 const ADMIN: &str = "The running sidecar";
 const CHECK: &str = "Check";
+const INJECT: &str = "Inject";
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -88,7 +89,24 @@ pub(super) enum Subcommands {
     /// One probe of a running sidecar as an exit code; for exec probes and HEALTHCHECK
     #[command(display_name = "tls-sidecar", after_help = HEALTHCHECK_NOTES)]
     Healthcheck(HealthcheckArguments),
+    /// Put the sidecar into Kubernetes manifests, by default from standard input, and print them
+    #[command(display_name = "tls-sidecar", after_help = INJECT_NOTES)]
+    Inject(InjectArguments),
 }
+
+/// What annotations say; at the end of the help of `inject`.
+const INJECT_NOTES: &str = "\
+Every Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob and Pod gets the sidecar, also in \
+a List; every other document and every line that is there stays as it is. Doing it again changes \
+nothing, or brings the sidecar up to date.
+
+Annotations of the workload or of its Pod template, below tls-sidecar.dev/, all of them strings: \
+inject (\"false\" leaves it out), secret, port (number or name), upstream (a URL), container (which \
+is the application), image, listen, admin-listen, native (\"true\" or \"false\"), args (flags of run), \
+cpu, cpu-limit, memory, memory-limit. They beat the flags.
+
+Exit code: 0 when all was done, 1 when a workload cannot take it (then nothing is printed) or --check \
+found something, 2 after bad usage.";
 
 const STATUS_NOTES: &str = "\
 Exit code: 0 when the sidecar answered, 1 when it did not, 2 after bad usage.";
@@ -183,6 +201,31 @@ pub(super) struct HealthcheckArguments {
     pub(super) admin: AdminArguments,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct InjectArguments {
+    /// File with manifests, YAML or JSON; a directory stands for its .yaml, .yml and .json files; repeatable; - is standard input [default: -]
+    #[arg(long, short = 'f', value_name = "FILE", help_heading = INJECT)]
+    pub(super) file: Vec<PathBuf>,
+    /// Print what keeps workloads from taking the sidecar, and how to mend it, instead of manifests [default: off]
+    #[arg(long, help_heading = INJECT, conflicts_with = "uninject")]
+    pub(super) check: bool,
+    /// Take the sidecar out again [default: off]
+    #[arg(long, help_heading = INJECT)]
+    pub(super) uninject: bool,
+    /// Secret with the certificate; {name} in it stands for the name of the workload, e.g. {name}-tls [default: none, and each workload has to say]
+    #[arg(long, value_name = "NAME", help_heading = INJECT, env = "TLS_SIDECAR_SECRET", hide_env_values = true)]
+    pub(super) secret: Option<String>,
+    /// Port of the application: a number, or the name of one of its ports [default: its port called http, web, h2c or grpc, or else its only one]
+    #[arg(long, value_name = "PORT", help_heading = INJECT)]
+    pub(super) port: Option<String>,
+    /// Image of the sidecar [default: tls-sidecar of this version]
+    #[arg(long, value_name = "IMAGE", help_heading = INJECT, env = "TLS_SIDECAR_IMAGE", hide_env_values = true)]
+    pub(super) image: Option<String>,
+    /// A container among the others instead of a native sidecar, for Kubernetes before 1.29 [default: off]
+    #[arg(long, help_heading = INJECT, env = "TLS_SIDECAR_CLASSIC", hide_env_values = true)]
+    pub(super) classic: bool,
+}
+
 /// clap's complaint with its tips, on one line.
 pub(super) fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
@@ -246,7 +289,15 @@ mod tests {
 
     #[test]
     fn help_names_every_default_and_environment_name() {
-        for command in ["run", "check", "demo", "status", "drain", "healthcheck"] {
+        for command in [
+            "run",
+            "check",
+            "demo",
+            "status",
+            "drain",
+            "healthcheck",
+            "inject",
+        ] {
             let mut cli = Cli::command();
             cli.build();
             let name = command;
@@ -259,7 +310,11 @@ mod tests {
                 let help = arg.get_help().unwrap().to_string();
                 assert!(help.contains("[default: "), "{name} {id}");
                 // How one question is asked is no setting of the sidecar.
-                let is_of_one_question = ["output", "wait", "ready"].contains(&id);
+                // TLS_SIDECAR_PORT is what a Service called tls-sidecar gives to every Pod.
+                let one_question = [
+                    "output", "wait", "ready", "file", "check", "uninject", "port",
+                ];
+                let is_of_one_question = one_question.contains(&id);
                 assert!(arg.get_env().is_some() || is_of_one_question, "{name} {id}");
             }
         }

@@ -24,6 +24,7 @@ use super::client::Addresses;
 use super::demo::{Clients, DemoOptions};
 use super::drain::DrainOptions;
 use super::healthcheck::HealthcheckOptions;
+use super::inject::InjectOptions;
 use super::status::{Output, StatusOptions};
 use crate::config::value::{duration, word};
 use crate::config::{
@@ -49,6 +50,8 @@ pub(super) enum Command {
     Drain(DrainOptions),
     /// `healthcheck`.
     Healthcheck(HealthcheckOptions),
+    /// `inject`.
+    Inject(InjectOptions),
 }
 
 /// The world around the arguments, given from outside so that tests need none.
@@ -89,6 +92,10 @@ impl Load<'_> {
                     question,
                 }))
             }
+            Some(Subcommands::Inject(arguments)) => match self.unknown_variables() {
+                errors if errors.is_empty() => Ok(Command::Inject(arguments.into())),
+                errors => Err(errors),
+            },
         }
     }
 

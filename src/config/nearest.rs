@@ -6,7 +6,7 @@
 const LIKELY: f64 = 0.7;
 
 /// The one of `names` nearest to `word`, if any is near. Case and underscores do not count.
-pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     names
         .map(|name| (strsim::jaro_winkler(&word, &plain(name)), name))

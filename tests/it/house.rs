@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 6] = [
     &["tls", "net", "limits", "telemetry", "drain", "readiness"],
     &["upstream", "proxy"],
     &["runtime", "reload", "admin", "signal"],
-    &["app", "check"],
+    &["app", "check", "inject"],
     &["cli", "main"],
 ];
 
@@ -23,8 +23,9 @@ const FLOORS: [&[&str]; 6] = [
 /// TLS reads from a sniffed socket and says goodbye with a linger, both of `net`; numbers and
 /// records take their labels from what a handshake settled, which is of `tls`. Readiness connects to
 /// the application through `net`, and HTTP/2 needs a place for its streams, which is `drain`. The
-/// admin port tells what `reload` publishes and asks for what a signal asks for.
-const SIDEWAYS: [(&str, &str); 8] = [
+/// admin port tells what `reload` publishes and asks for what a signal asks for. What `inject` finds in
+/// a manifest is told as `check` tells it.
+const SIDEWAYS: [(&str, &str); 9] = [
     ("proxy", "upstream"),
     ("main", "cli"),
     ("tls", "net"),
@@ -33,6 +34,7 @@ const SIDEWAYS: [(&str, &str); 8] = [
     ("readiness", "drain"),
     ("admin", "reload"),
     ("admin", "signal"),
+    ("inject", "check"),
 ];
 
 /// Lines of code in one file; beyond that it is about more than one thing.
@@ -86,6 +88,16 @@ fn only_one_file_parses_certificates() {
         only_in: &["tls/x509.rs", "tls/x509/"],
         mend: "a parser of what strangers wrote is replaced or upgraded in one file: offer what is \
                needed as plain data, as `crate::tls::Facts` is",
+    });
+}
+
+#[test]
+fn only_one_file_parses_manifests() {
+    hold(&Rule {
+        words: &["saphyr_parser::"],
+        only_in: &["inject/node.rs"],
+        mend: "a parser is replaced or upgraded in one file: read manifests through \
+               `crate::inject::node`",
     });
 }
 

@@ -24,6 +24,7 @@ mod headers;
 mod house;
 mod http1;
 mod http2;
+mod inject;
 mod leaving;
 mod life;
 mod limits;
