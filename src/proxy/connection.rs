@@ -114,7 +114,10 @@ pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, 
         &t.metrics.connections.handshaking
     });
     let limit = worker.policy.listen.handshake_timeout;
-    let established = tokio::time::timeout(limit, establish(&worker, socket, peer)).await;
+    // Until a PROXY header names another, also when there never is a session.
+    let mut client = peer;
+    let established = establish(&worker, socket, &mut client);
+    let established = tokio::time::timeout(limit, established).await;
     drop(handshaking);
     match established.unwrap_or(Err(HandshakeFailure::Timeout)) {
         Ok(established) => {
@@ -122,13 +125,13 @@ pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, 
             metrics.handshakes.count(&established.session);
             telemetry
                 .spans
-                .handshake(peer, started, Ok(&established.session));
+                .handshake(client, started, Ok(&established.session));
             // Boxed, as the handshake is: a client that says nothing pays for neither.
             Box::pin(serve(worker, established, peer, permit)).await;
         }
         Err(failure) => {
-            failed(&telemetry, failure, peer);
-            telemetry.spans.handshake(peer, started, Err(failure));
+            failed(&telemetry, failure, client);
+            telemetry.spans.handshake(client, started, Err(failure));
         }
     }
 }
@@ -142,10 +145,10 @@ pub(super) fn failed(telemetry: &Telemetry, failure: HandshakeFailure, client: S
 async fn establish(
     worker: &Worker,
     mut socket: TcpStream,
-    peer: SocketAddr,
+    client: &mut SocketAddr,
 ) -> Result<Established, HandshakeFailure> {
     let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
-    let client = client_address(worker, &mut socket, peer).await?;
+    *client = client_address(worker, &mut socket, *client).await?;
     // Until there is a hello, a client costs its socket and no TLS state.
     socket.readable().await.map_err(|_| HandshakeFailure::Io)?;
     let handshake = Box::pin(worker.acceptor.accept(Sniffed::new(socket)));
@@ -153,7 +156,7 @@ async fn establish(
     Ok(Established {
         stream: Transport::Tls(stream),
         session,
-        client,
+        client: *client,
         server,
     })
 }

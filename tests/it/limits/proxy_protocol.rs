@@ -65,6 +65,16 @@ async fn a_trusted_proxys_header_names_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_fails_is_told_of_the_client_and_not_of_the_proxy() {
+    let (_application, served) = start("required", &TRUSTED);
+    let in_clear = [V1, b"GET / HTTP/1.1\r\n\r\n"].concat();
+    connect(&served, &in_clear).await.1.unwrap_err();
+    served.sidecar.wait_for_log("the failure", |line| {
+        line["reason"] == "plain_http" && line["client.address"] == "192.0.2.7:1111"
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_health_check_of_the_proxy_itself_keeps_its_own_address() {
     for head in [V2_LOCAL, b"PROXY UNKNOWN\r\n"] {
         let (_application, served) = start("required", &TRUSTED);
