@@ -10,6 +10,7 @@ What podman 4.3 has no word for is done here instead, and nothing is left out si
 - ports are taken off: there is no network but the loopback of the Pod, and clients go in there.
 """
 
+import contextlib
 import ctypes
 import http.client
 import json
@@ -127,7 +128,7 @@ class Node:
         self.environment = dict(os.environ, CONTAINERS_CONF=str(work / "containers.conf"),
                                 DISABLE_HC_SYSTEMD="true", TMPDIR=str(work))
         self.storage = ["--root", work / "root", "--runroot", work / "run"]
-        self.pods = []
+        self.pods, self.groups = [], []
 
     def podman(self, *command, **options):
         return run("podman", *self.storage, *command, env=self.environment, **options)
@@ -140,11 +141,19 @@ class Node:
         file.write_text(yaml.safe_dump_all(documents))
         self.pods.append(name)
         self.podman("kube", "play", "--network", "none", file)
-        return Pod(self, name)
+        pod = Pod(self, name)
+        self.groups.append(pod.id)
+        return pod
 
     def remove_all(self):
         for name in self.pods:
             self.podman("pod", "rm", "--force", "--time", "0", name, check=False)
+        # Podman leaves the control groups of its Pods, empty: below each hierarchy, or the only one.
+        for group in self.groups:
+            for parent in pathlib.Path("/sys/fs/cgroup").glob(f"**/libpod_parent/{group}"):
+                for directory, _, _ in os.walk(parent, topdown=False):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(directory)
         # What is left is below the working directory, but for the mount of the storage.
         for mount in (self.work / "root" / "overlay", self.work / "root"):
             run("umount", mount, check=False)
@@ -156,8 +165,9 @@ class Pod:
     def __init__(self, node, name):
         self.node, self.name = node, name
         # Of the container that holds the network and outlives every other.
-        infra = json.loads(node.podman("pod", "inspect", name).stdout)["InfraContainerID"]
-        self.network = f"/proc/{Container(self, infra).pid()}/ns/net"
+        found = json.loads(node.podman("pod", "inspect", name).stdout)
+        self.id = found["Id"]
+        self.network = f"/proc/{Container(self, found['InfraContainerID']).pid()}/ns/net"
 
     def container(self, name):
         return Container(self, f"{self.name}-{name}")
