@@ -69,7 +69,7 @@ fn attempt(
     findings.extend(other_versions(text)?);
     let base = &without.text;
     // What is found is told with the lines that the person sees.
-    let documents = read(base, &|line| without.old_line(text, line))?;
+    let documents = read(base, &|line| without.old_line(line))?;
     let mut edits = Vec::new();
     let mut replaced = Vec::new();
     for (at, document) in documents.iter().enumerate() {

@@ -26,11 +26,7 @@ pub(super) fn difference(
     let mut found = Vec::new();
     for document in new {
         document.root.walk(0, &mut |depth, node| {
-            let is_own = edited
-                .put_in
-                .iter()
-                .any(|range| range.contains(&node.start));
-            if !is_own {
+            if !edited.is_new(node.start) {
                 found.push((depth, node.start, node));
             }
         });

@@ -23,52 +23,69 @@ pub(super) struct Edit {
 #[derive(Debug)]
 pub(super) struct Edited {
     pub(super) text: String,
-    /// What was put in, in places of the new text.
-    pub(super) put_in: Vec<Range<usize>>,
-    edits: Vec<Edit>,
+    /// What was put in, in places of the new text and in their order.
+    put_in: Vec<Range<usize>>,
+    /// Where each edit began in the old text, and how far what follows it has moved.
+    moves: Vec<(usize, isize)>,
+    /// The last line of the new text before each edit, and how many lines were lost by then.
+    lost: Vec<(usize, isize)>,
 }
 
 impl Edited {
     /// `text` with its edits, which do not overlap.
     pub(super) fn new(text: &str, mut edits: Vec<Edit>) -> Self {
         edits.sort_by_key(|edit| (edit.range.start, usize::MAX - edit.of));
-        let mut new = String::with_capacity(text.len() + 4096 * edits.len());
-        let mut put_in = Vec::new();
-        let mut at = 0;
-        for edit in &edits {
-            new.push_str(&text[at..edit.range.start.max(at)]);
-            put_in.push(new.len()..new.len() + edit.text.len());
-            new.push_str(&edit.text);
-            at = edit.range.end.max(at);
+        let breaks = |text: &str| text.matches('\n').count();
+        let mut edited = Self {
+            text: String::with_capacity(text.len() + 4096 * edits.len()),
+            put_in: Vec::new(),
+            moves: Vec::new(),
+            lost: Vec::new(),
+        };
+        let (mut at, mut line) = (0, 1);
+        let (mut moved, mut lost) = (0, 0);
+        for Edit {
+            range, text: new, ..
+        } in &edits
+        {
+            let between = &text[at..range.start.max(at)];
+            edited.text.push_str(between);
+            let start = edited.text.len();
+            edited.text.push_str(new);
+            edited.put_in.push(start..edited.text.len());
+            at = range.end.max(at);
+            line += breaks(between);
+            let (gone, come) = (&text[range.clone()], new.as_str());
+            moved += come.len().cast_signed() - gone.len().cast_signed();
+            lost += breaks(gone).cast_signed() - breaks(come).cast_signed();
+            edited.moves.push((range.start, moved));
+            edited.lost.push((line, lost));
+            line += breaks(come);
         }
-        new.push_str(&text[at..]);
-        Self {
-            text: new,
-            put_in,
-            edits,
-        }
+        edited.text.push_str(&text[at..]);
+        edited
     }
 
     /// Where a place of the old text is in the new one.
     pub(super) fn moved(&self, place: usize) -> usize {
-        let before = self.edits.iter().filter(|edit| edit.range.start <= place);
-        before.fold(place, |place, edit| {
-            place + edit.text.len() - edit.range.len()
-        })
+        let before = self.moves.partition_point(|(start, _)| *start <= place);
+        let by = before.checked_sub(1).map_or(0, |last| self.moves[last].1);
+        place.saturating_add_signed(by)
     }
 
-    /// The line of `old` that a line of the new text was.
-    pub(super) fn old_line(&self, old: &str, line: usize) -> usize {
-        let breaks = |text: &str| text.matches('\n').count();
-        let mut gone = 0;
-        for edit in &self.edits {
-            let here = breaks(&old[..edit.range.start]) + 1 - gone;
-            if here >= line {
-                break;
-            }
-            gone += breaks(&old[edit.range.clone()]) - breaks(&edit.text);
-        }
-        line + gone
+    /// The line of the old text that a line of the new one was.
+    pub(super) fn old_line(&self, line: usize) -> usize {
+        let before = self.lost.partition_point(|(last, _)| *last < line);
+        let lost = before.checked_sub(1).map_or(0, |last| self.lost[last].1);
+        line.saturating_add_signed(lost)
+    }
+
+    /// Whether what is at a place of the new text was put in.
+    pub(super) fn is_new(&self, place: usize) -> bool {
+        let next = self.put_in.partition_point(|range| range.end <= place);
+        self.put_in
+            .get(next)
+            .is_some_and(|range| range.contains(&place))
     }
 }
 

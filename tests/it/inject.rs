@@ -627,3 +627,22 @@ fn a_warning_does_not_keep_the_sidecar_out() {
     let injected = inject(&pod, &defaults());
     assert_eq!(injected.findings[0].severity, Severity::Warning);
 }
+
+/// What is set for the sidecar on this machine is not what the one in the manifest gets.
+#[test]
+fn the_environment_of_who_injects_is_not_that_of_the_sidecar() {
+    let path = folder().join("no_last_line_end.yaml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tls-sidecar"));
+    command.args(["inject", "-f"]).arg(&path);
+    command.env("TLS_SIDECAR_SECRET", "from-the-environment");
+    command.env("TLS_SIDECAR_IDLE_TIMEOUT", "no duration");
+    command.env("TLS_SIDECAR_LISTEN", "8443");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let pod = text(&output.stdout);
+    assert!(pod.contains("secretName: from-the-environment"), "{pod}");
+    assert!(
+        pod.contains("containerPort: 443") && !pod.contains("8443"),
+        "{pod}"
+    );
+}
