@@ -264,6 +264,11 @@ impl Running {
         self.process.check()
     }
 
+    /// Ends it, so that it does not disturb the others.
+    pub(crate) fn stop(&mut self) {
+        self.process.stop();
+    }
+
     fn hang_up(&self) -> Result<()> {
         let id = i32::try_from(self.group())?;
         let id = rustix::process::Pid::from_raw(id).context("no process")?;

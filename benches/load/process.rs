@@ -120,6 +120,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Process {
+    /// Kills it and all it started.
+    pub(crate) fn stop(&mut self) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             // Of a group whose last process has ended there is nothing to kill.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);

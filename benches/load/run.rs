@@ -76,23 +76,20 @@ impl Run<'_> {
     fn case(&mut self, case: &Case, running: &mut [Running], result: &mut CaseResult) {
         let rounds = case.rounds(self.rounds);
         let mut taking_part = Vec::new();
-        for (at, proxy) in running.iter().enumerate() {
-            match case.lacks(&proxy.peer) {
+        for (at, proxy) in running.iter_mut().enumerate() {
+            let alive = proxy.check().err();
+            let reason = alive.map(|error| format!("failed before: {error}"));
+            let lacks = || case.lacks(&proxy.peer).map(str::to_owned);
+            match reason.or_else(lacks) {
                 Some(reason) => {
-                    result.leave_out(&proxy.peer, reason.to_owned());
+                    result.leave_out(&proxy.peer, reason);
                     self.progress.skip(rounds);
                 }
                 None => taking_part.push(at),
             }
         }
         let proxies: Vec<&Running> = taking_part.iter().map(|&at| &running[at]).collect();
-        let half = match cases::calibrate(&self.bench, case, &proxies) {
-            Ok(half) => half,
-            Err(error) => {
-                self.faults.push(format!("{}: {error:#}", case.name));
-                return;
-            }
-        };
+        let half = cases::calibrate(&self.bench, case, &proxies);
         if half > 0.0 {
             result.title = format!("{}: {half} requests/s", result.title);
         }
@@ -166,6 +163,10 @@ impl Run<'_> {
             Err(error) => {
                 self.fault(&proxy.peer, case.name, &error);
                 result.leave_out(&proxy.peer, format!("failed: {}", error.root_cause()));
+                // It may use the CPU for ever; ours is to show what else does not work.
+                if !proxy.peer.is_ours() {
+                    proxy.stop();
+                }
                 false
             }
         }

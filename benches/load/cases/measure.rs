@@ -217,19 +217,20 @@ impl Pace {
 }
 
 /// Half of the requests a second that the slowest of `proxies` can do; 0 where that is not asked.
-pub(crate) fn calibrate(bench: &Bench<'_>, case: &Case, proxies: &[&Running]) -> Result<f64> {
+/// What fails here fails in its round too, and is told there.
+pub(crate) fn calibrate(bench: &Bench<'_>, case: &Case, proxies: &[&Running]) -> f64 {
     let Work::Requests(requests, Pace::HalfOfSlowest) = &case.work else {
-        return Ok(0.0);
+        return 0.0;
     };
-    let mut slowest = f64::INFINITY;
-    for proxy in proxies {
+    let speeds = proxies.iter().filter_map(|proxy| {
         let target = (proxy.address, proxy.group());
-        let outcome = h2load::timed(requests, target, bench.time, None, Path::new(""))?;
-        slowest = slowest.min(outcome.per_second);
-    }
+        let outcome = h2load::timed(requests, target, bench.time, None, Path::new(""));
+        outcome.ok().map(|outcome| outcome.per_second)
+    });
+    let slowest = speeds.reduce(f64::min).unwrap_or(0.0);
     // Whole requests a second for each connection are what h2load can do.
     let connections = f64::from(requests.connections);
-    Ok((slowest / 2.0 / connections).floor().max(1.0) * connections)
+    (slowest / 2.0 / connections).floor().max(1.0) * connections
 }
 
 fn per_unit(outcome: &Outcome, nanoseconds: f64) -> f64 {
