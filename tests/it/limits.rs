@@ -1,10 +1,10 @@
 //! Limits and timeouts: what is answered, what is cut, and what is left alone.
 
+mod clock;
 mod connections;
 mod patience;
 mod proxy_protocol;
 mod raw;
-
 mod scarcity;
 mod stalls;
 
