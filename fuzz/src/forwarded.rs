@@ -106,13 +106,19 @@ pub fn is_claim(name: &[u8]) -> bool {
         b"x-client-ip",
         b"x-cluster-client-ip",
     ];
-    const PREFIXES: [&[u8]; 6] = [
+    const PREFIXES: [&[u8]; 12] = [
         b"x-forwarded-",
         b"client-cert",
         b"x-client-cert",
-        b"x-ssl-client-",
-        b"ssl-client-",
-        b"x-tls-client-",
+        b"x-client-dn",
+        b"x-client-verify",
+        b"x-ssl-client",
+        b"x-ssl-cert",
+        b"x-tls-client",
+        b"ssl-client",
+        b"x-amzn-mtls-",
+        b"x-arr-clientcert",
+        b"cf-client-cert",
     ];
     NAMES.contains(&&name[..]) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
