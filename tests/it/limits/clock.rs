@@ -2,18 +2,21 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use http::Request;
 use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::GET;
 use crate::support::admin::json;
 use crate::support::background::Gate;
 use crate::support::certs::Ca;
 use crate::support::clients::Client;
+use crate::support::h1::Wire;
 use crate::support::hyper_application::{Hyper, answer};
+use crate::support::requests::get;
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::{ADMIN, Sidecar, Signal};
 use crate::support::wait::{PATIENCE, eventually, within};
@@ -30,16 +33,55 @@ async fn now(sidecar: &Sidecar) -> String {
     status["now"].as_str().unwrap()[..16].to_owned()
 }
 
-// RES-09
-#[tokio::test(flavor = "multi_thread")]
-async fn a_step_of_the_clock_by_hours_fires_no_timer_and_ends_nothing() {
-    let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).exists()) else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: libfaketime is not installed");
-        return;
-    };
-    let gate = Gate::closed();
+/// A clock that steps when a test says so: a file that libfaketime reads at every look.
+struct Clock {
+    folder: tempfile::TempDir,
+    library: &'static str,
+}
+
+impl Clock {
+    /// None, and a line that says so, where libfaketime is missing.
+    fn new() -> Option<Self> {
+        let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).exists()) else {
+            let _ = writeln!(std::io::stderr(), "SKIPPED: libfaketime is not installed");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Self { folder, library };
+        clock.step("+0");
+        Some(clock)
+    }
+
+    /// Whole at once.
+    fn step(&self, offset: &str) {
+        let next = self.folder.path().join("next");
+        fs::write(&next, offset).unwrap();
+        fs::rename(&next, self.file()).unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+
+    /// A sidecar that lives by it.
+    fn start(&self, arguments: &[&str]) -> Option<Sidecar> {
+        let preload = format!("LD_PRELOAD={}", self.library);
+        let file = format!("FAKETIME_TIMESTAMP_FILE={}", self.file().display());
+        let under = [
+            "env",
+            &preload,
+            &file,
+            "FAKETIME_NO_CACHE=1",
+            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        ];
+        Sidecar::start_under(&under, arguments)
+    }
+}
+
+/// An application that holds requests for `/held` at `gate`.
+fn holding(gate: &Gate) -> Hyper {
     let held = gate.clone();
-    let application = Hyper::http1(move |request: Request<_>| {
+    Hyper::http1(move |request: Request<_>| {
         let held = held.clone();
         async move {
             if request.uri().path() == "/held" {
@@ -47,29 +89,27 @@ async fn a_step_of_the_clock_by_hours_fires_no_timer_and_ends_nothing() {
             }
             answer(200, "ok")
         }
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let clock = folder.path().join("clock");
-    // Whole at once: it is read at every look at the clock.
-    let step = |offset: &str| {
-        let next = folder.path().join("next");
-        fs::write(&next, offset).unwrap();
-        fs::rename(&next, &clock).unwrap();
+    })
+}
+
+async fn answered(what: &str, wire: &mut Wire<TlsStream<TcpStream>>) {
+    assert_eq!(
+        within(what, wire.response()).await.unwrap().status,
+        200,
+        "{what}"
+    );
+}
+
+// RES-09
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_the_clock_by_hours_fires_no_timer_and_ends_nothing() {
+    let Some(clock) = Clock::new() else {
+        return;
     };
-    step("+0");
+    let gate = Gate::closed();
+    let application = holding(&gate);
     let ca = Ca::new();
     let secret = SecretDir::new(&ca.leaf(&["localhost"]).files());
-    let (preload, file) = (
-        format!("LD_PRELOAD={library}"),
-        format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()),
-    );
-    let under = [
-        "env",
-        &preload,
-        &file,
-        "FAKETIME_NO_CACHE=1",
-        "FAKETIME_DONT_FAKE_MONOTONIC=1",
-    ];
     let own = [
         "--upstream",
         application.upstream(),
@@ -78,50 +118,32 @@ async fn a_step_of_the_clock_by_hours_fires_no_timer_and_ends_nothing() {
         "--drain-delay",
         "0s",
     ];
-    let Some(sidecar) = Sidecar::start_under(&under, &[&own[..], &ADMIN].concat()) else {
+    let Some(sidecar) = clock.start(&[&own[..], &ADMIN].concat()) else {
         return;
     };
-    let client = Arc::new(Client::new(&ca));
+    let client = Client::new(&ca);
     let connect = async || client.http1(sidecar.address()).await.unwrap();
     let (mut idle, mut half, mut waiting) = (connect().await, connect().await, connect().await);
     idle.write(GET).await.unwrap();
-    assert_eq!(idle.response().await.unwrap().status, 200);
-    waiting
-        .write("GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    answered("the first", &mut idle).await;
+    waiting.write(get("/held")).await.unwrap();
     eventually("a request at the application", PATIENCE, || {
         gate.waiting() == 1
     });
-    let mut seen = vec![now(&sidecar).await];
+    let mut seen = now(&sidecar).await;
     for (at, offset) in ["+3h", "-2h"].into_iter().enumerate() {
         // Half of a head stands, and is within its time.
         half.write("GET / HTTP/1.1\r\nHost: loc").await.unwrap();
-        step(offset);
-        seen.push(now(&sidecar).await);
-        assert_ne!(seen[at + 1][..13], seen[at][..13], "the clock did not step");
+        clock.step(offset);
+        let before = std::mem::replace(&mut seen, now(&sidecar).await);
+        assert_ne!(seen[..13], before[..13], "the clock did not step");
         half.write("alhost\r\n\r\n").await.unwrap();
-        assert_eq!(
-            within("the half head", half.response())
-                .await
-                .unwrap()
-                .status,
-            200
-        );
+        answered("half a head", &mut half).await;
         idle.write(GET).await.unwrap();
-        assert_eq!(
-            within("the idle one", idle.response())
-                .await
-                .unwrap()
-                .status,
-            200
-        );
+        answered("an idle connection", &mut idle).await;
         let mut fresh = connect().await;
         fresh.write(GET).await.unwrap();
-        assert_eq!(
-            within("a new one", fresh.response()).await.unwrap().status,
-            200
-        );
+        answered("a new connection", &mut fresh).await;
         // And rotation goes on.
         secret.swap(&ca.leaf(&["localhost"]).files());
         eventually("the new certificate", PATIENCE, || {
@@ -133,13 +155,7 @@ async fn a_step_of_the_clock_by_hours_fires_no_timer_and_ends_nothing() {
         });
     }
     gate.open();
-    assert_eq!(
-        within("what was held", waiting.response())
-            .await
-            .unwrap()
-            .status,
-        200
-    );
+    answered("what was held", &mut waiting).await;
     sidecar.signal(Signal::TERM);
     let ended = tokio::task::spawn_blocking(|| sidecar.wait_exit())
         .await
