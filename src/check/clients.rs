@@ -71,8 +71,10 @@ fn authority(facts: &AuthorityFacts, now: SystemTime) -> Option<Finding> {
         let message = format!("authority {name} is not valid yet: its clients are refused");
         return Some(Finding::warning("authority_not_yet_valid", message));
     }
+    // One of a day's lifetime always ends within the week: then it is the last quarter that matters.
+    let lifetime = facts.not_after.duration_since(facts.not_before).ok()?;
     let hours = match facts.not_after.duration_since(now) {
-        Ok(left) if left > WEEK => return None,
+        Ok(left) if left > WEEK.min(lifetime / 4) => return None,
         Ok(left) => left.as_secs() / 3600,
         Err(_) => {
             let message = format!(
