@@ -106,16 +106,15 @@ impl Streams {
 impl<F> hyper::rt::Executor<F> for Streams
 where
     F: Future + Send + 'static,
-    F::Output: Send,
+    F::Output: Send + 'static,
 {
     #[allow(
         clippy::disallowed_methods,
         reason = "this is the one place streams start"
     )]
     fn execute(&self, stream: F) {
-        let task = tokio::spawn(async move {
-            stream.await;
-        });
+        // As it is: a block around it would hold it twice, and every stream is moved about.
+        let task = tokio::spawn(stream);
         let mut running = self.lock();
         if running.tasks.len() >= running.sweep_at.max(Self::FEW) {
             // A finished task's memory stays as long as its handle does.

@@ -321,8 +321,10 @@ async fn serve_http2(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
     let shared = Arc::clone(context);
-    let service =
-        service_fn(move |request: Request<Incoming>| http::handle(Arc::clone(&shared), request));
+    // Boxed: hyper and the runtime move a stream's future about a dozen times.
+    let service = service_fn(move |request: Request<Incoming>| {
+        Box::pin(http::handle(Arc::clone(&shared), request))
+    });
     let streams = Streams::default();
     let mut connection = protocol::http2(&context.worker.policy, streams.clone())
         .serve_connection(TokioIo::new(stream), service);
