@@ -109,6 +109,9 @@ impl Recipe {
         // Stateless (RFC 5077, RFC 8446 section 4.6.1): no shared cache is locked per handshake.
         config.ticketer = self.tickets(trust)?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Each costs its keys, its sealing and a record. A client needs one a connection: what it
+        // resumes brings it the next (RFC 8446 section 4.6.1), and HTTP/2 needs no second connection.
+        config.send_tls13_tickets = 1;
         // Not an offer: rustls takes early data only with stateful sessions, and never puts this
         // into a stateless ticket. It is how much of what comes early all the same, under a ticket
         // of another server that had this name, is skipped (RFC 8446 section 4.2.10).
