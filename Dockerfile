@@ -11,7 +11,7 @@
 # Where no base image can be pulled, a directory with a static `tls-sidecar` takes the place of
 # the whole build stage (docker buildx, buildah and podman alike):
 #
-#   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target x86_64-unknown-linux-gnu
+#   release/build
 #   buildah build --build-context build=target/x86_64-unknown-linux-gnu/release -t tls-sidecar .
 #
 # The same input gives the same image, to the digest, when the time is given:
@@ -42,10 +42,8 @@ RUN case "$TARGETARCH" in \
     esac >/target \
     && { [ -d "$(rustc --print sysroot)/lib/rustlib/$(cat /target)" ] || rustup target add "$(cat /target)"; }
 
-# glibc and not musl: the target is the one that every test runs on. With --target the flag holds
-# for what is shipped and not for build scripts and procedural macros, which cannot be static.
-ENV RUSTFLAGS="-C target-feature=+crt-static" \
-    CARGO_INCREMENTAL=0 \
+# glibc and not musl: the target is the one that every test runs on.
+ENV CARGO_INCREMENTAL=0 \
     CARGO_TARGET_DIR=/build \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc
@@ -53,17 +51,17 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" \
 # The dependencies are a layer of their own, which a change of the source leaves in the cache.
 # Cargo wants the files that Cargo.toml names to be there.
 COPY Cargo.toml Cargo.lock ./
+COPY release release
 RUN mkdir -p src benches tests/it \
     && touch src/lib.rs benches/parts.rs tests/it/soak.rs \
     && echo 'fn main() {}' >src/main.rs \
-    && cargo build --locked --release --target "$(cat /target)"
+    && TARGET="$(cat /target)" release/build
 
 # Cargo goes by the time of files, and those of a checkout may be older than the empty ones.
 COPY src src
 ARG REVISION=unknown
 RUN find src -type f -exec touch {} + \
-    && TLS_SIDECAR_REVISION="$REVISION" cargo build --locked --release --bin tls-sidecar \
-        --target "$(cat /target)" \
+    && TLS_SIDECAR_REVISION="$REVISION" TARGET="$(cat /target)" release/build --bin tls-sidecar \
     && cp "/build/$(cat /target)/release/tls-sidecar" /tls-sidecar
 
 FROM scratch

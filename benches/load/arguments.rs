@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Only this proxy beside ours; repeatable.
     #[arg(long = "peer", value_name = "NAME")]
     pub(crate) peers: Vec<String>,
+    /// No proxy beside ours.
+    #[arg(long, conflicts_with = "peers")]
+    pub(crate) alone: bool,
     /// Rounds, in each of which every proxy has its turn [default: 5, quick 1].
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<u32>,
@@ -58,7 +61,7 @@ pub(crate) enum Role {
 impl Arguments {
     /// Where results go: only of a whole run where they are published from.
     pub(crate) fn results(&self) -> PathBuf {
-        let whole = !self.quick && self.cases.is_empty() && self.peers.is_empty();
+        let whole = !self.quick && !self.alone && self.cases.is_empty() && self.peers.is_empty();
         let usual = if whole {
             "benches/results"
         } else {

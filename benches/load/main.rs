@@ -91,7 +91,10 @@ fn suite(arguments: &Arguments) -> Result<()> {
         bail!("h2load is missing; it is in Debian's nghttp2-client");
     }
     let mut peers = ours(&arguments.binaries)?;
-    let (others, missing) = peers::discover(&arguments.peers, &arguments.programs)?;
+    let (others, missing) = match arguments.alone {
+        true => Default::default(),
+        false => peers::discover(&arguments.peers, &arguments.programs)?,
+    };
     peers.extend(others);
 
     let directory = tempfile::Builder::new().prefix("load-").tempdir()?;

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
@@ -19,7 +20,12 @@ pub(crate) const PROXY_CPU: usize = 0;
 /// Where everything else runs.
 pub(crate) const LOAD_CPU: usize = 1;
 
-/// A running program; it and all it started are killed on drop.
+/// How often a program is asked to end.
+const ASKED: usize = 40;
+/// Between two times that it is asked.
+const PATIENCE: Duration = Duration::from_millis(25);
+
+/// A running program; it and all it started are ended on drop.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
@@ -125,12 +131,25 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Kills it and all it started.
+    /// Ends it and all it started: asked until it does, so that it can write what it counted, and
+    /// killed when that takes too long.
     pub(crate) fn stop(&mut self) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // Of a group whose last process has ended there is nothing to kill.
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else {
+            return;
+        };
+        // Of a group whose last process has ended there is nothing to signal.
+        let signal = |signal| {
+            let _ = rustix::process::kill_process_group(group, signal);
+        };
+        // Asked once more, whoever waits for the last connection ends at once.
+        for _ in 0..ASKED {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            signal(Signal::TERM);
+            std::thread::sleep(PATIENCE);
         }
+        signal(Signal::KILL);
         let _ = self.child.wait();
     }
 }
