@@ -374,6 +374,17 @@ pub struct Drain {
     pub timeout: Duration,
 }
 
+impl Drain {
+    /// How long a cut connection may take to say goodbye before its thread is given up.
+    pub const LAST_WORDS: Duration = Duration::from_secs(3);
+
+    /// What a Pod has to grant from the signal to the end, in whole seconds as Kubernetes counts.
+    pub fn whole_seconds(self) -> u64 {
+        let longest = self.delay + self.timeout + Self::LAST_WORDS;
+        longest.as_secs() + u64::from(longest.subsec_nanos() > 0)
+    }
+}
+
 /// Diagnostics and access log.
 #[derive(Debug, Clone, Copy)]
 pub struct Log {

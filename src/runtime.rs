@@ -14,13 +14,11 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::config::PortSharing;
+use crate::config::{Drain, PortSharing};
 use crate::drain::Stage;
 use crate::net::{AcceptBackoff, Listener};
 use crate::proxy::{self, Permit, Worker};
 
-/// How long a cut connection may take to say goodbye before its thread is given up.
-const LAST_WORDS: Duration = Duration::from_secs(3);
 /// A client that is halfway in when a shared port is left has this long, a round trip or a few.
 const LAST_ARRIVALS: Duration = Duration::from_millis(200);
 /// Between two looks for pooled connections that have been idle too long.
@@ -290,7 +288,7 @@ async fn finish(worker: &Worker, stage: &mut watch::Receiver<Stage>) -> Ended {
     }
     let cut = worker.drain.open();
     worker.drain.advance(Stage::Forced);
-    let _ = tokio::time::timeout(LAST_WORDS, worker.drain.empty()).await;
+    let _ = tokio::time::timeout(Drain::LAST_WORDS, worker.drain.empty()).await;
     Ended { cut }
 }
 

@@ -5,24 +5,20 @@ use std::time::Duration;
 use super::Finding;
 use crate::config::Drain;
 
-/// To say goodbye on what has to be cut, and to end.
-const LAST_WORDS: Duration = Duration::from_secs(3);
-
 /// A finding when the kubelet would kill the process before its drain is over.
 pub(super) fn grace(section: Drain, grace_period: Duration) -> Option<Finding> {
-    let needed = section.delay + section.timeout + LAST_WORDS;
-    if needed <= grace_period {
+    let needed = section.whole_seconds();
+    if Duration::from_secs(needed) <= grace_period {
         return None;
     }
     let (delay, timeout) = (section.delay.as_secs_f64(), section.timeout.as_secs_f64());
     let message = format!(
         "--drain-delay {delay}s, --drain-timeout {timeout}s and {}s to say goodbye are more than \
          the grace period of {}s, after which the Pod is killed; give it more, or drain faster",
-        LAST_WORDS.as_secs(),
+        Drain::LAST_WORDS.as_secs(),
         grace_period.as_secs_f64(),
     );
-    let seconds = needed.as_secs() + u64::from(needed.subsec_nanos() > 0);
-    let yaml = format!("spec:\n  terminationGracePeriodSeconds: {seconds}");
+    let yaml = format!("spec:\n  terminationGracePeriodSeconds: {needed}");
     Some(Finding::warning("grace_period", message).mended_by(yaml))
 }
 

@@ -6,7 +6,7 @@
 use super::annotations::Mode;
 use super::application::Container;
 use super::node::Node;
-use super::plan::{Plan, drain_time};
+use super::plan::Plan;
 use super::record::{OWN, SYSCTL};
 use super::workload::{PREFIX, Workload};
 use crate::check::Finding;
@@ -204,7 +204,7 @@ fn grace(workload: &Workload<'_>, plan: &Plan) -> Option<Finding> {
     let seconds = written
         .and_then(|node| node.text()?.parse().ok())
         .unwrap_or(GRACE);
-    let needed = drain_time(&plan.config);
+    let needed = plan.config.drain.whole_seconds();
     (needed > seconds).then(|| {
         let words = format!(
             "terminationGracePeriodSeconds is {seconds}, and the sidecar may need {needed} s to \

@@ -3,8 +3,6 @@
 //! Invariant: the settings that are written into a manifest went through the same function that
 //! `run` reads them with, so that what is injected starts.
 
-use std::time::Duration;
-
 use clap::{Args as _, FromArgMatches as _};
 
 use super::annotations::{Defaults, Mode, Said};
@@ -14,9 +12,6 @@ use super::sidecar::Sidecar;
 use super::workload::{PREFIX, Workload};
 use crate::check::Finding;
 use crate::config::{Address, Config, Settings};
-
-/// To say goodbye on what has to be cut, and to end.
-const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What one workload is to get.
 #[derive(Debug)]
@@ -100,7 +95,7 @@ impl Plan {
             variables,
             ports: named(&config, &ports, containers),
             admin_port: admin,
-            wait: drain_time(&config),
+            wait: config.drain.whole_seconds(),
             requests,
             limits,
         };
@@ -228,11 +223,6 @@ fn ports(config: &Config, admin: u16) -> Vec<u16> {
         }
     }
     ports
-}
-
-/// What the drain may take, in seconds, with a moment to say goodbye.
-pub(super) fn drain_time(config: &Config) -> u64 {
-    (config.drain.delay + config.drain.timeout + LAST_WORDS).as_secs()
 }
 
 /// The ports with names that no other container has.

@@ -269,6 +269,21 @@ fn ways_past_the_sidecar_and_its_renewals_are_warnings() {
     assert!(line.starts_with("warning: "), "{line}");
 }
 
+// LIFE-02: Kubernetes counts whole seconds, and what is begun of one is needed.
+#[test]
+fn a_drain_that_needs_a_part_of_a_second_more_does_not_fit() {
+    let slow = "annotations:\n    tls-sidecar.dev/args: --drain-timeout=20500ms";
+    let with_grace = |seconds: u32| {
+        let spec = format!("spec:\n  terminationGracePeriodSeconds: {seconds}\n");
+        POD.replace("annotations:", slow).replace("spec:\n", &spec)
+    };
+    let wrong = ("grace_period", 9, "set it to 29");
+    only_in(&with_grace(28), &defaults(), wrong);
+    assert_eq!(found(&with_grace(29), &defaults()), []);
+    let injected = inject(&with_grace(29), &defaults()).text.unwrap();
+    assert!(injected.contains("29s"), "{injected}");
+}
+
 #[test]
 fn an_application_that_ends_before_its_clients_know_is_a_note() {
     let hook = &POD[POD.find("    lifecycle").unwrap()..];
