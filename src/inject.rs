@@ -57,7 +57,7 @@ pub fn inject(text: &str, defaults: &Defaults) -> Injected {
 
 /// `text` without the sidecars that were injected into it.
 pub fn uninject(text: &str) -> Result<String, Finding> {
-    Ok(freed(text)?.text)
+    Ok(freed(text)?.0.text)
 }
 
 fn attempt(
@@ -65,8 +65,8 @@ fn attempt(
     defaults: &Defaults,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<String>, Finding> {
-    let without = freed(text)?;
-    findings.extend(other_versions(text)?);
+    let (without, replaced) = freed(text)?;
+    findings.extend(replaced);
     let base = &without.text;
     // What is found is told with the lines that the person sees.
     let documents = read(base, &|line| without.old_line(line))?;
@@ -101,10 +101,10 @@ fn read(text: &str, line: &dyn Fn(usize) -> usize) -> Result<Vec<Document>, Find
     })
 }
 
-/// The text without what the records in it tell of.
-fn freed(text: &str) -> Result<Edited, Finding> {
+/// The text without what the records in it tell of, and a note for each of another version.
+fn freed(text: &str) -> Result<(Edited, Vec<Finding>), Finding> {
     let documents = read(text, &|line| line)?;
-    let mut edits = Vec::new();
+    let (mut edits, mut notes) = (Vec::new(), Vec::new());
     for (at, document) in documents.iter().enumerate() {
         for part in workload::parts(&document.root, at + 1) {
             if let Part::Workload(workload) = part
@@ -112,31 +112,20 @@ fn freed(text: &str) -> Result<Edited, Finding> {
             {
                 let removed = removal::edits(text, &workload, &record);
                 edits.extend(removed.map_err(|odd| odd_layout(&workload, &odd))?);
+                notes.extend(other_version(&workload, &record));
             }
         }
     }
-    Ok(Edited::new(text, edits))
+    Ok((Edited::new(text, edits), notes))
 }
 
-fn other_versions(text: &str) -> Result<Vec<Finding>, Finding> {
-    let documents = read(text, &|line| line)?;
-    let mut found = Vec::new();
-    for (at, document) in documents.iter().enumerate() {
-        for part in workload::parts(&document.root, at + 1) {
-            let Part::Workload(workload) = part else {
-                continue;
-            };
-            let own = Record::new().version;
-            let other = Record::of(&workload).filter(|record| record.version != own);
-            if let Some(Record { version, .. }) = other {
-                let words = format!(
-                    "has the sidecar of version {version}; inject puts that of {own} in its place"
-                );
-                found.push(workload.note("other_version", workload.line, &words));
-            }
-        }
-    }
-    Ok(found)
+fn other_version(workload: &Workload<'_>, record: &Record) -> Option<Finding> {
+    let (version, own) = (&record.version, Record::new().version);
+    (*version != own).then(|| {
+        let words =
+            format!("has the sidecar of version {version}; inject puts that of {own} in its place");
+        workload.note("other_version", workload.line, &words)
+    })
 }
 
 fn odd_layout(workload: &Workload<'_>, odd: &OddLayout) -> Finding {
@@ -212,7 +201,7 @@ fn prove(
         Ok(made) => proof::difference(documents, made, edited, replaced),
         Err(_) => Some(1),
     };
-    let comes_back = || freed(&edited.text).is_ok_and(|without| without.text == base);
+    let comes_back = || freed(&edited.text).is_ok_and(|(without, _)| without.text == base);
     let line = line.or_else(|| (!comes_back()).then_some(1));
     match line {
         None => Ok(()),
