@@ -47,6 +47,8 @@ pub(super) struct ClientTrust {
     /// What was read last and may be half of what is to come, and when it counts.
     unsettled: Option<(String, Instant)>,
     problem: Option<Problem>,
+    /// The mount that keeps a file from changing, as of the last look that found something new.
+    frozen_by: Option<PathBuf>,
     /// Revocation lists that were warned about.
     told: BTreeSet<String>,
 }
@@ -95,10 +97,12 @@ impl FirstTrust {
             places: self.places,
             unsettled: None,
             problem: None,
+            frozen_by: None,
             told: BTreeSet::new(),
         };
+        trust.frozen_by = frozen(&trust.files());
         trust.tell("client trust loaded");
-        if let Some(mount) = trust.status().frozen_by {
+        if let Some(mount) = &trust.frozen_by {
             tracing::warn!(
                 mount = %mount.display(),
                 "client trust is mounted with subPath and never changes: mount the directory"
@@ -123,16 +127,19 @@ impl ClientTrust {
 
     /// What is known now.
     pub(super) fn status(&self) -> TrustStatus {
-        let section = &self.section;
-        let files = section.authorities.iter().chain(&section.revocations);
-        let files: Vec<_> = files.chain(&section.allow_file).cloned().collect();
         TrustStatus {
             in_service: Arc::clone(&self.in_service),
             loaded_at: self.loaded_at,
             last_error: self.problem.clone(),
-            frozen_by: frozen(&files),
-            files,
+            frozen_by: self.frozen_by.clone(),
+            files: self.files(),
         }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let section = &self.section;
+        let files = section.authorities.iter().chain(&section.revocations);
+        files.chain(&section.allow_file).cloned().collect()
     }
 
     /// Reads the files once more and lets clients in by what is new; says what became of it.
@@ -216,6 +223,8 @@ impl ClientTrust {
             .change(Arc::clone(&trust))
             .map_err(|error| TrustError::Refused(error.to_string()))?;
         self.in_service = trust;
+        // Mounts are looked at when files changed, not whenever somebody asks for the status.
+        self.frozen_by = frozen(&self.files());
         Ok(())
     }
 
