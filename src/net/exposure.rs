@@ -13,7 +13,11 @@ const LISTEN: &str = "0A";
 
 /// Sockets beyond loopback on which an application is reached that is meant to be on loopback.
 pub fn exposure(application: &Address) -> Vec<SocketAddr> {
-    beyond_loopback(application, &listening())
+    match port_on_loopback(application) {
+        Some(port) => open_at(port, &listening()),
+        // Elsewhere by intention: no need to read tables that are long on a busy host.
+        None => Vec::new(),
+    }
 }
 
 /// Every TCP socket that listens in this network namespace; none where `/proc` is not to be had.
@@ -25,11 +29,19 @@ pub fn listening() -> Vec<SocketAddr> {
 
 /// Those of `sockets` beyond loopback that have the port of an application on loopback.
 pub fn beyond_loopback(application: &Address, sockets: &[SocketAddr]) -> Vec<SocketAddr> {
-    let port = match application {
-        Address::Ip(address) if address.ip().to_canonical().is_loopback() => address.port(),
-        Address::Name { host, port } if host.eq_ignore_ascii_case("localhost") => *port,
-        _ => return Vec::new(),
-    };
+    port_on_loopback(application).map_or_else(Vec::new, |port| open_at(port, sockets))
+}
+
+/// The port of an application that is meant to be on loopback.
+fn port_on_loopback(application: &Address) -> Option<u16> {
+    match application {
+        Address::Ip(address) if address.ip().to_canonical().is_loopback() => Some(address.port()),
+        Address::Name { host, port } if host.eq_ignore_ascii_case("localhost") => Some(*port),
+        _ => None,
+    }
+}
+
+fn open_at(port: u16, sockets: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_open =
         |socket: &&SocketAddr| socket.port() == port && !socket.ip().to_canonical().is_loopback();
     sockets.iter().filter(is_open).copied().collect()
