@@ -7,7 +7,7 @@ use crate::support::application::Raw;
 use crate::support::background::Gate;
 use crate::support::h1::Wire;
 use crate::support::h2::whole;
-use crate::support::hyper_application::{Hyper, answer};
+use crate::support::hyper_application::Hyper;
 use crate::support::sidecar::{Served, Signal};
 use crate::support::wait::{PATIENCE, eventually_async, within};
 
@@ -99,14 +99,7 @@ async fn new_http2_connections_are_served_during_the_drain_delay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http2_client_is_told_to_leave_during_the_drain_delay_and_loses_nothing() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let application = Hyper::http1(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "finished")
-        }
-    });
+    let application = Hyper::holding(&gate, "finished");
     let served = Served::start(application.upstream(), &["--drain-delay", "10m"]);
     let mut h2 = served.client().h2(served.address()).await.unwrap();
     let first = h2.get("/first").await.unwrap();

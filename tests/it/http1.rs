@@ -373,14 +373,7 @@ async fn connection_close_is_honoured_from_either_side_and_stays_on_its_hop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_only_ends_its_own_half_still_gets_the_delayed_answer() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let application = Hyper::http1(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "late")
-        }
-    });
+    let application = Hyper::holding(&gate, "late");
     let served = Served::start(application.upstream(), &[]);
     // close_notify and FIN.
     let mut both = connect(&served).await;

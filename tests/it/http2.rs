@@ -213,14 +213,7 @@ async fn an_answer_is_passed_on_piece_by_piece() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_only_ends_its_own_half_still_gets_the_delayed_answer() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let application = Hyper::http1(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "late but whole")
-        }
-    });
+    let application = Hyper::holding(&gate, "late but whole");
     let served = Served::start(application.upstream(), &[]);
     let client = served.client().alpn(&["h2"]);
     let mut stream = client.connect(served.address()).await.unwrap();

@@ -50,17 +50,6 @@ fn versions(served: &Served) -> [(&'static str, Client); 2] {
     ]
 }
 
-fn held_at(gate: &Gate) -> Hyper {
-    let gate = gate.clone();
-    Hyper::http1(move |_| {
-        let gate = gate.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "")
-        }
-    })
-}
-
 async fn until_held(gate: &Gate, requests: usize, what: &str) {
     eventually_async(what, PATIENCE, || gate.waiting() == requests).await;
 }
@@ -68,7 +57,7 @@ async fn until_held(gate: &Gate, requests: usize, what: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thinking_application_hears_that_its_http1_client_has_gone() {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "");
     let served = Served::start(application.upstream(), &[]);
     for (version, client) in versions(&served) {
         for way in WAYS {
@@ -86,7 +75,7 @@ async fn a_thinking_application_hears_that_its_http1_client_has_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thinking_application_hears_that_its_http2_client_has_gone() {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "");
     let served = Served::start(application.upstream(), &[]);
     for (version, client) in versions(&served) {
         let client = client.alpn(&["h2"]);
@@ -110,7 +99,7 @@ async fn a_thinking_application_hears_that_its_http2_client_has_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_stream_cancels_its_request_and_no_other() {
     let gate = Gate::closed();
-    let (http1, h2c) = (held_at(&gate), {
+    let (http1, h2c) = (Hyper::holding(&gate, ""), {
         let gate = gate.clone();
         Hyper::h2c(move |_| {
             let gate = gate.clone();

@@ -8,25 +8,13 @@ use tokio::task::JoinSet;
 use crate::support::background::Gate;
 use crate::support::certs::Ca;
 use crate::support::h2::whole;
-use crate::support::hyper_application::{Hyper, answer};
+use crate::support::hyper_application::Hyper;
 use crate::support::secret_dir::SecretDir;
 use crate::support::sidecar::{Ended, Served, Sidecar, Signal};
 use crate::support::wait::{PATIENCE, eventually_async, within};
 
 const HTTP1_IN_FLIGHT: usize = 40;
 const STREAMS_IN_FLIGHT: usize = 15;
-
-/// An application that holds every request at `gate`.
-fn held_at(gate: &Gate) -> Hyper {
-    let gate = gate.clone();
-    Hyper::http1(move |_| {
-        let gate = gate.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "finished")
-        }
-    })
-}
 
 async fn until_held(gate: &Gate, requests: usize) {
     let what = format!("{requests} requests at the application");
@@ -116,7 +104,7 @@ async fn sigint_drains_like_sigterm() {
 
 async fn requests_in_flight_finish_after(signal: Signal) {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "finished");
     let served = Served::start(application.upstream(), &["--drain-delay", "100ms"]);
     let client = served.client();
 
@@ -187,7 +175,7 @@ async fn new_connections_are_served_during_the_drain_delay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn second_signal_ends_at_once() {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "finished");
     let timeouts = ["--drain-delay", "100ms", "--drain-timeout", "10m"];
     let served = Served::start(application.upstream(), &timeouts);
     let mut wire = served.client().http1(served.address()).await.unwrap();
@@ -208,7 +196,7 @@ async fn second_signal_ends_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stuck_stream_at_the_deadline_exits_1() {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "finished");
     let timeouts = ["--drain-delay", "100ms", "--drain-timeout", "500ms"];
     let served = Served::start(application.upstream(), &timeouts);
     let client = served.client();

@@ -5,7 +5,7 @@ mod holding;
 use crate::support::application::{Conn, Raw};
 use crate::support::background::Gate;
 use crate::support::h2::whole;
-use crate::support::hyper_application::{Hyper, answer};
+use crate::support::hyper_application::Hyper;
 use crate::support::ports;
 use crate::support::requests::{curl_at, get, post};
 use crate::support::sidecar::Served;
@@ -169,14 +169,7 @@ async fn an_unasked_switch_is_502() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_application_is_504_at_the_response_timeout() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let application = Hyper::http1(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "")
-        }
-    });
+    let application = Hyper::holding(&gate, "");
     let limit = ["--upstream-response-timeout", "100ms"];
     let served = Served::start(application.upstream(), &limit);
     let told = refusal(&served, &get("/")).await;

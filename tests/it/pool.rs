@@ -13,7 +13,7 @@ use crate::support::application::{Conn, Raw};
 use crate::support::background::Gate;
 use crate::support::h1::Response;
 use crate::support::h2::whole;
-use crate::support::hyper_application::{Hyper, answer};
+use crate::support::hyper_application::Hyper;
 use crate::support::ports;
 use crate::support::requests::{get, post};
 use crate::support::sidecar::Served;
@@ -301,21 +301,10 @@ fn has_fin_on_its_way(port: u16) -> bool {
     })
 }
 
-fn held_at(gate: &Gate) -> Hyper {
-    let gate = gate.clone();
-    Hyper::http1(move |_| {
-        let gate = gate.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "ok")
-        }
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_over_the_limit_waits_for_its_turn() {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "ok");
     let limit = [
         "--workers",
         "1",
@@ -338,7 +327,7 @@ async fn a_request_over_the_limit_waits_for_its_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_waits_too_long_for_its_turn_is_503() {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "ok");
     let limit = [
         "--workers",
         "1",
@@ -371,7 +360,7 @@ async fn a_request_that_waits_too_long_for_its_turn_is_503() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_request_gives_its_turn_back() {
     let gate = Gate::closed();
-    let application = held_at(&gate);
+    let application = Hyper::holding(&gate, "ok");
     let limit = ["--workers", "1", "--max-upstream-connections", "1"];
     let served = Served::start(application.upstream(), &limit);
     let mut h2 = served.client().h2(served.address()).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::served;
 use crate::support::admin::{ask, until};
 use crate::support::background::Gate;
-use crate::support::hyper_application::{Hyper, answer};
+use crate::support::hyper_application::Hyper;
 use crate::support::ports;
 use crate::support::sidecar::{ADMIN, Served, Signal};
 use crate::support::wait::{PATIENCE, eventually_async};
@@ -102,14 +102,7 @@ async fn status_is_a_table_or_the_json_of_the_admin_port() {
 #[tokio::test(flavor = "multi_thread")]
 async fn drain_returns_when_the_sidecar_has_ended_and_nothing_was_lost() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let application = Hyper::http1(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "finished")
-        }
-    });
+    let application = Hyper::holding(&gate, "finished");
     let arguments = [&ADMIN[..], &["--drain-delay", "100ms"]].concat();
     let served = Served::start(application.upstream(), &arguments);
     let admin = served.sidecar.admin();

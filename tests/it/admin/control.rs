@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use super::served;
 use crate::support::admin::{ask, json, send, until};
 use crate::support::background::Gate;
-use crate::support::hyper_application::{Hyper, answer};
+use crate::support::hyper_application::Hyper;
 use crate::support::sidecar::{ADMIN, Served, Signal};
 use crate::support::wait::{PATIENCE, eventually_async};
 
@@ -102,14 +102,7 @@ async fn the_log_level_changes_while_it_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_asked_for_is_the_drain_of_sigterm() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let application = Hyper::http1(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "finished")
-        }
-    });
+    let application = Hyper::holding(&gate, "finished");
     let arguments = [&ADMIN[..], &["--drain-delay", "100ms"]].concat();
     let served = Served::start(application.upstream(), &arguments);
     let admin = served.sidecar.admin();

@@ -3,7 +3,7 @@
 use crate::support::application::Raw;
 use crate::support::background::Gate;
 use crate::support::frames::{END_STREAM, Frames, GOAWAY, HEADERS, PING, frame, get};
-use crate::support::hyper_application::{Hyper, answer};
+use crate::support::hyper_application::Hyper;
 use crate::support::sidecar::{Served, Signal};
 use crate::support::wait::{PATIENCE, eventually_async};
 
@@ -18,14 +18,7 @@ fn last_stream(payload: &[u8]) -> u32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_goaway_comes_in_two_steps_and_what_came_between_is_answered() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let application = Hyper::http1(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            answer(200, "finished")
-        }
-    });
+    let application = Hyper::holding(&gate, "finished");
     let served = Served::start(application.upstream(), &["--drain-delay", "10m"]);
     let mut frames = Frames::connect(&served).await;
     frames.write(&get(1)).await.unwrap();

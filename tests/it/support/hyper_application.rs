@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::application::{Listener, Stream, bind_tcp};
-use super::background::Background;
+use super::background::{Background, Gate};
 
 /// The body of an answer; its error cuts the answer short.
 pub(crate) type Body = BoxBody<Bytes, io::Error>;
@@ -107,6 +107,18 @@ impl Hyper {
     /// Answers every request with 200 and `text`.
     pub(crate) fn saying(text: &'static str) -> Self {
         Self::http1(move |_| async move { answer(200, text) })
+    }
+
+    /// Holds every request at `gate`, then answers it with 200 and `text`.
+    pub(crate) fn holding(gate: &Gate, text: &'static str) -> Self {
+        let gate = gate.clone();
+        Self::http1(move |_| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                answer(200, text)
+            }
+        })
     }
 
     /// The value for `--upstream`.
