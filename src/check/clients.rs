@@ -23,8 +23,6 @@ spec:
 
 /// An authority that ends within this is worth a word.
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// A revocation list that ends within this is.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The finding for a trust that cannot be loaded.
 pub(super) fn missing(error: &TrustError) -> Finding {
@@ -100,9 +98,7 @@ fn list(facts: &RevocationFacts, now: SystemTime) -> Option<Finding> {
         );
         return Some(Finding::error("crl_expired", message));
     };
-    // Lists may live for a day only: then it is the last hours that matter.
-    let lifetime = facts.next_update?.duration_since(facts.this_update).ok()?;
-    (left <= DAY.min(lifetime / 4)).then(|| {
+    (facts.nearly_over_from()? <= now).then(|| {
         let hours = left.as_secs() / 3600;
         let message = format!(
             "the revocation list of {name} expires in {hours} h; then every client of it is refused"

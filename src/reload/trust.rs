@@ -23,9 +23,6 @@ use crate::tls::{Doorkeeper, Places, Trust, TrustError, TrustSources, Versions, 
 /// What may be half written must stay as it is for this long.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// A revocation list that is replaced this late is worth a word.
-const NEARLY_OVER: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// The first trust, before there is a door to keep.
 #[derive(Debug)]
 pub(super) struct FirstTrust {
@@ -179,13 +176,12 @@ impl ClientTrust {
     pub(super) fn remind(&mut self) {
         let now = SystemTime::now();
         let trust = Arc::clone(&self.in_service);
-        for list in trust.lists_out_of_date(now + NEARLY_OVER) {
+        for list in trust.revocations() {
             let is_over = list.next_update.is_some_and(|end| end <= now);
+            let is_nearly = list.nearly_over_from().is_some_and(|from| from <= now);
             let word = if is_over { "over" } else { "nearly" };
-            if !self
-                .told
-                .insert(format!("{word} {:?} {}", list.next_update, list.issuer))
-            {
+            let key = || format!("{word} {:?} {}", list.next_update, list.issuer);
+            if !(is_over || is_nearly) || !self.told.insert(key()) {
                 continue;
             }
             match is_over {

@@ -5,7 +5,7 @@
 //! that what a certificate says of itself cannot break out of a header or a log line.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use x509_parser::asn1_rs::Oid;
 use x509_parser::certificate::X509Certificate;
@@ -15,6 +15,9 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::{Unreadable, moment, parse, sha256};
+
+/// A revocation list that is replaced this late is worth a word.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a client's certificate says of its holder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +72,16 @@ pub struct RevocationFacts {
     pub(in crate::tls) name: Vec<u8>,
     /// The key that signed it in DER, where an authority has it.
     pub(in crate::tls) signer: Option<Vec<u8>>,
+}
+
+impl RevocationFacts {
+    /// From when its end is worth a word: a day before it, or when the last quarter of a shorter
+    /// life begins, because a list for a day would otherwise always be nearly over.
+    pub fn nearly_over_from(&self) -> Option<SystemTime> {
+        let end = self.next_update?;
+        let life = end.duration_since(self.this_update).ok()?;
+        end.checked_sub(DAY.min(life / 4))
+    }
 }
 
 /// When a certificate is valid.
@@ -311,6 +324,29 @@ mod tests {
         assert_eq!(uris(&der), holder.uris);
         assert_eq!(holder.dns, ["A.example"]);
         assert_eq!((holder.sha256.len(), holder.key_sha256.len()), (64, 64));
+    }
+
+    #[test]
+    fn a_list_is_nearly_over_a_day_before_its_end_or_in_the_last_quarter_of_a_short_life() {
+        let hours = |count: u64| Duration::from_secs(count * 60 * 60);
+        let begin = SystemTime::UNIX_EPOCH + hours(1_000);
+        let of = |life: Duration| RevocationFacts {
+            issuer: String::new(),
+            this_update: begin,
+            next_update: Some(begin + life),
+            revoked: 0,
+            name: Vec::new(),
+            signer: None,
+        };
+        for (life, word) in [(7 * 24, 6 * 24), (4 * 24, 3 * 24), (24, 18), (4, 3)] {
+            let from = of(hours(life)).nearly_over_from();
+            assert_eq!(from, Some(begin + hours(word)), "{life} h");
+        }
+        let endless = RevocationFacts {
+            next_update: None,
+            ..of(hours(1))
+        };
+        assert_eq!(endless.nearly_over_from(), None);
     }
 
     proptest::proptest! {
