@@ -324,6 +324,7 @@ async fn status_and_numbers_tell_which_authority_is_still_in_use_and_what_is_wro
         client_auth: Some("required".to_owned()),
         client_ca_file: vec![path(&trust, "ca.crt")],
         upstream: Some("127.0.0.1:1".to_owned()),
+        admin_listen: Some("off".to_owned()),
         drain_delay: Some("0s".to_owned()),
         log_level: Some("error".to_owned()),
         ..Settings::default()
