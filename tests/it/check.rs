@@ -1,6 +1,7 @@
 //! `tls-sidecar check`: one test a finding, with the real binary in surroundings that have it.
 
 mod clients;
+mod codes;
 
 use std::fs;
 use std::net::SocketAddr;
