@@ -7,12 +7,10 @@ use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
-use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -22,6 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::support::application::Raw;
+use crate::support::h2::extended_connect;
 use crate::support::hyper_application::{Body, Hyper, answer};
 use crate::support::sidecar::Served;
 use crate::support::wait::{PATIENCE, eventually_async, within};
@@ -119,30 +118,8 @@ async fn over_http1(served: &Served) {
     }
 }
 
-type Http2 = SendRequest<Empty<Bytes>>;
-
-async fn http2(served: &Served) -> Http2 {
-    let client = served.client().alpn(&["h2"]);
-    let stream = client.connect(served.address()).await.unwrap();
-    let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (send, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    send
-}
-
-async fn extended_connect(http2: &mut Http2, path: &str) -> Response<Incoming> {
-    let request = Request::connect(format!("https://localhost{path}"))
-        .extension(Protocol::from_static("websocket"))
-        .header("sec-websocket-version", "13")
-        .header(SEC_WEBSOCKET_PROTOCOL, "first, second")
-        .body(Empty::new())
-        .unwrap();
-    let answer = http2.send_request(request);
-    within("an answer", answer).await.unwrap()
-}
-
 async fn over_http2(served: &Served) {
-    let mut http2 = http2(served).await;
+    let mut http2 = served.client().tunnels(served.address()).await;
     let response = extended_connect(&mut http2, "/chat").await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "second");
@@ -208,7 +185,7 @@ async fn a_refused_upgrade_is_an_ordinary_answer() {
         };
         assert_eq!(response.status(), 403);
 
-        let mut http2 = http2(&served).await;
+        let mut http2 = served.client().tunnels(served.address()).await;
         let response = extended_connect(&mut http2, "/refused").await;
         assert_eq!(response.status(), 403);
         let body = response.into_body().collect().await.unwrap().to_bytes();

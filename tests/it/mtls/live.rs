@@ -5,13 +5,15 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::StreamExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::{Door, GET, path};
 use crate::support::application::Raw;
 use crate::support::certs::{Ca, Leaf};
-use crate::support::h2::whole;
+use crate::support::h2::{extended_connect, whole};
 use crate::support::hyper_application::{Body, Hyper, answer};
 use crate::support::secret_dir::SecretDir;
 use crate::support::wait::within;
@@ -68,7 +70,7 @@ async fn application(mut request: Request<Incoming>) -> Response<Body> {
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let upgraded = upgrade.await.unwrap();
-        let mut stream = hyper_util::rt::TokioIo::new(upgraded);
+        let mut stream = TokioIo::new(upgraded);
         let (mut read, mut write) = tokio::io::split(&mut stream);
         let _ = tokio::io::copy(&mut read, &mut write).await;
     });
@@ -136,6 +138,39 @@ async fn a_websocket_ends_when_its_authority_is_removed() {
         .sidecar
         .wait_for_log("the record", |line| line["url.path"] == "/chat");
     assert_eq!(record["flag"], "client_not_allowed");
+}
+
+// RFC 8441: a stream among others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_over_http2_ends_when_its_authority_is_removed() {
+    let application = Hyper::http1(application);
+    let two = Two::start(application.upstream(), &[]);
+    let mut http2 = two.leaver().tunnels(two.door.served.address()).await;
+    let response = extended_connect(&mut http2, "/chat").await;
+    assert_eq!(response.status(), 200);
+    let mut tunnel = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    tunnel.write_all(b"hello").await.unwrap();
+    let mut echo = [0; 5];
+    let read = tunnel.read_exact(&mut echo);
+    within("the echo", read).await.unwrap();
+    assert_eq!(&echo, b"hello");
+    let begun = Instant::now();
+    two.remove();
+    let ended = within("the end of the tunnel", tunnel.read(&mut echo)).await;
+    assert!(!matches!(ended, Ok(1..)), "{ended:?}");
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    two.ended_for("unknown_ca");
+    let record = two
+        .door
+        .served
+        .sidecar
+        .wait_for_log("the record", |line| line["url.path"] == "/chat");
+    // Cut, and for that reason: its stream or the connection below it, whichever is first.
+    let flag = record["flag"].as_str();
+    assert!(
+        matches!(flag, Some("client_not_allowed" | "tunnel_broken")),
+        "{record}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
@@ -13,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::certs::{Ca, Pair};
 use super::h1::Wire;
-use super::h2::H2;
+use super::h2::{H2, Tunnels};
 use super::wait::within;
 
 /// How a client connects; reusable, and then it resumes sessions if told to.
@@ -128,6 +129,15 @@ impl Client {
     pub(crate) async fn h2(&self, address: SocketAddr) -> io::Result<H2> {
         let stream = self.offering("h2").connect(address).await?;
         H2::handshake(stream).await.map_err(io::Error::other)
+    }
+
+    /// Connects for tunnels over HTTP/2, which hyper's own client makes.
+    pub(crate) async fn tunnels(&self, address: SocketAddr) -> Tunnels {
+        let stream = self.offering("h2").connect(address).await.unwrap();
+        let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let (send, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        send
     }
 
     fn offering(&self, protocol: &str) -> Self {

@@ -2,7 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
@@ -27,6 +30,21 @@ pub(crate) struct H2Response {
     pub(crate) body: Bytes,
     /// The trailer fields, if there were any.
     pub(crate) trailers: Option<HeaderMap>,
+}
+
+/// A connection of hyper's client, which also opens tunnels.
+pub(crate) type Tunnels = hyper::client::conn::http2::SendRequest<Empty<Bytes>>;
+
+/// Asks for a WebSocket at `path` of `https://localhost` (RFC 8441).
+pub(crate) async fn extended_connect(http2: &mut Tunnels, path: &str) -> Response<Incoming> {
+    let request = Request::connect(format!("https://localhost{path}"))
+        .extension(Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", "first, second")
+        .body(Empty::new())
+        .unwrap();
+    let answer = http2.send_request(request);
+    within("an answer", answer).await.unwrap()
 }
 
 impl H2 {
