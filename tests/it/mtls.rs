@@ -86,6 +86,15 @@ impl Door {
         }
     }
 
+    /// Nobody comes in without a certificate of this bundle, `clients` in it, that these lists
+    /// cover; both are in the trust directory.
+    fn with_lists([bundle, lists]: [&str; 2], clients: Ca, upstream: &str) -> Self {
+        let trust = SecretDir::new(&[("ca.crt", bundle.as_bytes()), ("crl.pem", lists.as_bytes())]);
+        let file = path(&trust, "crl.pem");
+        let arguments = ["--upstream", upstream, "--client-crl-file", &file];
+        Self::trusting("required", clients, trust, &arguments)
+    }
+
     /// A client with this certificate.
     fn client(&self, pair: &Pair) -> Client {
         self.served.client().identity(pair)

@@ -99,18 +99,7 @@ async fn a_revoked_leaf_is_refused_and_its_sister_is_not() {
     let application = Raw::answering(ANSWER);
     let clients = Ca::named("clients");
     let list = clients.revocation_list(&[7]);
-    let trust = SecretDir::new(&[
-        ("ca.crt", clients.pem().as_bytes()),
-        ("crl.pem", list.as_bytes()),
-    ]);
-    let lists = path(&trust, "crl.pem");
-    let arguments = [
-        "--upstream",
-        application.upstream(),
-        "--client-crl-file",
-        &lists,
-    ];
-    let door = Door::trusting("required", clients, trust, &arguments);
+    let door = Door::with_lists([&clients.pem(), &list], clients, application.upstream());
     let revoked = door.clients.sign(Leaf::client(&["c"]).serial(7));
     refused(
         &door,
@@ -163,18 +152,11 @@ async fn under_an_expired_list_or_without_one_clients_are_refused() {
     let (covered, bare) = (Ca::named("covered"), Ca::named("bare"));
     let ended = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
     let list = covered.revocation_list_until(&[], ended);
-    let trust = SecretDir::new(&[
-        ("ca.crt", (covered.pem() + &bare.pem()).as_bytes()),
-        ("crl.pem", list.as_bytes()),
-    ]);
-    let lists = path(&trust, "crl.pem");
-    let arguments = [
-        "--upstream",
+    let door = Door::with_lists(
+        [&(covered.pem() + &bare.pem()), &list],
+        covered,
         application.upstream(),
-        "--client-crl-file",
-        &lists,
-    ];
-    let door = Door::trusting("required", covered, trust, &arguments);
+    );
     door.said(
         "no revocation list for this authority: its clients are refused",
         1,

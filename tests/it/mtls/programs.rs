@@ -5,11 +5,10 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
-use super::{Door, path};
+use super::Door;
 use crate::support::certs::{Ca, Leaf, Pair};
 use crate::support::hyper_application::Hyper;
 use crate::support::programs::{curl, openssl};
-use crate::support::secret_dir::SecretDir;
 
 /// A client's files, as programs want them.
 struct Files(TempDir);
@@ -109,18 +108,7 @@ fn openssl_and_curl_hear_why_a_certificate_lets_nobody_in() {
     let clients = Ca::named("clients");
     let between = clients.intermediate_with("between", 3);
     let list = clients.revocation_list(&[7]) + &between.revocation_list(&[]);
-    let trust = SecretDir::new(&[
-        ("ca.crt", clients.pem().as_bytes()),
-        ("crl.pem", list.as_bytes()),
-    ]);
-    let lists = path(&trust, "crl.pem");
-    let arguments = [
-        "--upstream",
-        application.upstream(),
-        "--client-crl-file",
-        &lists,
-    ];
-    let door = Door::trusting("required", clients, trust, &arguments);
+    let door = Door::with_lists([&clients.pem(), &list], clients, application.upstream());
     let leaf = || Leaf::client(&["client"]);
     served(&door, &door.clients.sign(leaf()));
     served(&door, &between.sign(leaf()));
@@ -188,18 +176,11 @@ fn openssl_and_curl_are_refused_below_a_revoked_authority_and_under_an_expired_l
         revoked.revocation_list(&[]),
         late.revocation_list_until(&[], over),
     ];
-    let trust = SecretDir::new(&[
-        ("ca.crt", clients.pem().as_bytes()),
-        ("crl.pem", lists.concat().as_bytes()),
-    ]);
-    let list = path(&trust, "crl.pem");
-    let arguments = [
-        "--upstream",
+    let door = Door::with_lists(
+        [&clients.pem(), &lists.concat()],
+        clients,
         application.upstream(),
-        "--client-crl-file",
-        &list,
-    ];
-    let door = Door::trusting("required", clients, trust, &arguments);
+    );
     served(&door, &door.clients.sign(Leaf::client(&["client"])));
     let below = |ca: &Ca| ca.sign(Leaf::client(&["client"]));
     told(&door, &below(&revoked), "revoked", "certificate revoked");

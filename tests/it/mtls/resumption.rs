@@ -270,18 +270,7 @@ async fn a_session_is_not_resumed_after_its_certificate_was_revoked() {
     for versions in [&TLS12, &TLS13] {
         let clients = Ca::named("clients");
         let (authority, none) = (clients.pem(), clients.revocation_list(&[]));
-        let trust = SecretDir::new(&[
-            ("ca.crt", authority.as_bytes()),
-            ("crl.pem", none.as_bytes()),
-        ]);
-        let list = path(&trust, "crl.pem");
-        let arguments = [
-            "--upstream",
-            application.upstream(),
-            "--client-crl-file",
-            &list,
-        ];
-        let door = Door::trusting("required", clients, trust, &arguments);
+        let door = Door::with_lists([&authority, &none], clients, application.upstream());
         let pair = door.clients.sign(Leaf::client(&["c"]).serial(7));
         let client = door.client(&pair).versions(versions).resuming();
         assert_eq!(first_and_second(&client, &door.served).await, RESUMES);

@@ -195,18 +195,7 @@ async fn a_list_of_ten_thousand_is_kept_to_and_an_expired_one_does_not_replace_a
     let serials: Vec<u64> = (1000..11_000).collect();
     let list = clients.revocation_list(&serials);
     let authority = clients.pem();
-    let trust = SecretDir::new(&[
-        ("ca.crt", authority.as_bytes()),
-        ("crl.pem", list.as_bytes()),
-    ]);
-    let file = path(&trust, "crl.pem");
-    let arguments = [
-        "--upstream",
-        application.upstream(),
-        "--client-crl-file",
-        &file,
-    ];
-    let door = Door::trusting("required", clients, trust, &arguments);
+    let door = Door::with_lists([&authority, &list], clients, application.upstream());
     for serial in [1000, 5555, 10_999] {
         let pair = door.clients.sign(Leaf::client(&["c"]).serial(serial));
         let refusal = door.refusal(&door.client(&pair)).await;
@@ -245,18 +234,7 @@ async fn when_a_list_ends_its_clients_are_refused_until_there_is_a_new_one() {
     let clients = Ca::named("clients");
     let end = SystemTime::now() + Duration::from_secs(4);
     let (authority, list) = (clients.pem(), clients.revocation_list_until(&[], end));
-    let trust = SecretDir::new(&[
-        ("ca.crt", authority.as_bytes()),
-        ("crl.pem", list.as_bytes()),
-    ]);
-    let file = path(&trust, "crl.pem");
-    let arguments = [
-        "--upstream",
-        application.upstream(),
-        "--client-crl-file",
-        &file,
-    ];
-    let door = Door::trusting("required", clients, trust, &arguments);
+    let door = Door::with_lists([&authority, &list], clients, application.upstream());
     let h2 = door.good().h2(door.served.address()).await.unwrap();
     h2.closed().await.expect("GOAWAY with NO_ERROR");
     assert!(door.ask(&door.good()).await.is_err());
