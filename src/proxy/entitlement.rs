@@ -39,6 +39,12 @@ pub(super) fn check(context: &Context, host: Option<&HeaderValue>) -> Result<(),
     }
 }
 
+/// Whether the client of this connection is no longer good.
+pub(super) fn is_lost(context: &Context) -> bool {
+    let client = context.facts.session.client.as_ref();
+    client.is_some_and(|client| client.standing().is_err())
+}
+
 /// Whether another certificate would be shown for `host` than for the name that was asked for.
 fn is_elsewhere(context: &Context, host: &str) -> bool {
     let asked = context.facts.session.server_name.as_deref();

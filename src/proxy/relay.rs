@@ -96,7 +96,11 @@ where
         Some(Err(error)) => {
             // Tunnels rarely end any other way; which side broke off is not known here.
             tracing::debug!(%error, "tunnel broke off");
-            record.flag("tunnel_broken");
+            record.flag(match entitlement::is_lost(context) {
+                // The connection below was cut for it before this tunnel had its turn.
+                true => "client_not_allowed",
+                false => "tunnel_broken",
+            });
         }
         None => {
             // Goodbye in the protocol of the layer below, if the client takes it.
