@@ -23,6 +23,7 @@ mod protocol;
 mod recycle;
 mod redirect;
 mod relay;
+mod rest;
 #[doc(hidden)]
 pub mod rewriting;
 mod serve;

@@ -36,6 +36,8 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     waiting: Mutex<Held>,
     has_written: AtomicBool,
+    /// hyper holds nothing that it was given to write.
+    is_flushed: AtomicBool,
     cut: AtomicBool,
 }
 
@@ -112,6 +114,7 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             waiting: Mutex::default(),
             has_written: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         })
     }
@@ -124,6 +127,16 @@ impl Activity {
         {
             self.head_since.store(self.now() + 1, Relaxed);
         }
+    }
+
+    /// Bytes go to the socket, and others may wait behind them.
+    pub(super) fn writing(&self) {
+        self.is_flushed.store(false, Relaxed);
+    }
+
+    /// Everything has gone to the socket: hyper flushes only when it holds nothing.
+    pub(super) fn flushed(&self) {
+        self.is_flushed.store(true, Relaxed);
     }
 
     /// `n` bytes were taken by the socket.
@@ -276,6 +289,15 @@ impl Activity {
             0 => Watch::Idle(self.at(self.idle_since.load(Relaxed))),
             since => Watch::Head(self.at(since - 1)),
         }
+    }
+
+    /// Whether nothing of an HTTP/1 connection is in hyper's hands: no request, no byte of one and
+    /// no byte of an answer. What ends, or is no HTTP any more, is left to hyper.
+    pub(super) fn may_rest(&self) -> bool {
+        matches!(self.watch(), Watch::Idle(_))
+            && self.is_flushed.load(Relaxed)
+            && self.uploads.load(Relaxed) == 0
+            && !(self.has_unread() || self.is_switched() || self.is_refused() || self.is_cut())
     }
 
     fn now(&self) -> u64 {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Version};
@@ -28,7 +28,7 @@ use super::framing::Limits;
 use super::headers::{Forwarding, Trust};
 use super::protocol;
 use super::serve::{self, Cut, Ended, Loop};
-use super::{Permit, Worker, http, relay, tcp};
+use super::{Permit, Worker, http, relay, rest, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
 use crate::drain::{Signal, Stage, Streams};
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
@@ -105,8 +105,26 @@ pub(super) struct Established {
     server: SocketAddr,
 }
 
+/// What serves an established connection to its end.
+pub(super) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Serves one accepted socket to its end.
 pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, permit: Permit) {
+    // Boxed, as it is over soon, and so is what serves the connection: its task, which is as large
+    // as both until it ends, has room for neither.
+    let serving = Box::pin(shake_hands(worker, socket, peer, permit)).await;
+    if let Some(serving) = serving {
+        serving.await;
+    }
+}
+
+/// Takes a socket through the handshake, within its deadline.
+async fn shake_hands(
+    worker: Arc<Worker>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+) -> Option<Serving> {
     let started = Instant::now();
     let telemetry = Arc::clone(&worker.telemetry);
     let metrics = &telemetry.metrics;
@@ -126,12 +144,12 @@ pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, 
             telemetry
                 .spans
                 .handshake(client, started, Ok(&established.session));
-            // Boxed, as the handshake is: a client that says nothing pays for neither.
-            Box::pin(serve(worker, established, peer, permit)).await;
+            Some(serve(worker, established, peer, permit))
         }
         Err(failure) => {
             failed(&telemetry, failure, client);
             telemetry.spans.handshake(client, started, Err(failure));
+            None
         }
     }
 }
@@ -220,13 +238,16 @@ async fn client_address(
     }
 }
 
-/// Serves an established connection to its end.
-pub(super) async fn serve(
+/// What serves an established connection to its end.
+///
+/// Boxed by protocol: none pays for the room that another needs, and a client that says nothing
+/// for none.
+pub(super) fn serve(
     worker: Arc<Worker>,
     established: Established,
     peer: SocketAddr,
     permit: Permit,
-) {
+) -> Serving {
     let Established {
         stream,
         session,
@@ -253,7 +274,7 @@ pub(super) async fn serve(
         session,
         cut: AtomicBool::new(false),
     };
-    let mut drain = worker.drain.signal();
+    let drain = worker.drain.signal();
     let context = Arc::new(Context {
         worker,
         facts: Arc::new(facts),
@@ -273,32 +294,47 @@ pub(super) async fn serve(
         }),
     };
     let downstream = Downstream::new(stream, activity, policy.http.send_timeout, reader);
-    if policy.protocol == Protocol::Raw {
-        return tcp::serve(&context, downstream).await;
-    }
-    match alpn {
-        Alpn::H2 => serve_http2(&context, downstream, &mut drain).await,
-        Alpn::Http1 => serve_http1(&context, downstream, &mut drain).await,
+    match (policy.protocol, alpn) {
+        (Protocol::Raw, _) => Box::pin(async move { tcp::serve(&context, downstream).await }),
+        (_, Alpn::H2) => Box::pin(serve_http2(context, downstream, drain)),
+        (_, Alpn::Http1) => Box::pin(serve_http1(context, downstream, drain)),
     }
 }
 
-async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Signal) {
+async fn serve_http1(context: Arc<Context>, mut stream: Downstream, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http1);
-    let shared = Arc::clone(context);
-    let service =
+    let shared = Arc::clone(&context);
+    let mut service =
         service_fn(move |request: Request<Incoming>| http::handle(Arc::clone(&shared), request));
-    let mut connection = protocol::http1(&context.worker.policy)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let serving = Loop::new(context, drain, Cut::EndOfInput);
-    let ended = serving.run(&mut connection).await;
-    context.count_end(&ended);
-    // An upgrade has taken the stream away; a tunnel serves it now.
-    let Some(parts) = connection.into_parts() else {
-        return context.end_ungranted().await;
+    let mut serving = Loop::new(&context, &mut drain, Cut::EndOfInput);
+    let ended = loop {
+        let connection = protocol::http1(&context.worker.policy)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        // Boxed, so that a connection at rest does not pay for it.
+        let mut connection = Box::new(connection);
+        let ended = serving.run(&mut *connection).await;
+        let Some(parts) = rest::take_apart(connection) else {
+            context.count_end(&ended);
+            // An upgrade has taken the stream away; a tunnel serves it now.
+            return Box::pin(context.end_ungranted()).await;
+        };
+        (stream, service) = parts;
+        match ended {
+            Ended::AtRest => {
+                tracing::debug!(client.address = %context.facts.client, "connection at rest");
+                rest::over(&stream, &mut serving).await;
+            }
+            ended => break ended,
+        }
     };
-    let stream = parts.io.into_inner();
+    context.count_end(&ended);
+    Box::pin(end_http1(&context, stream, ended)).await;
+}
+
+/// Ends the stream as befits how serving it ended.
+async fn end_http1(context: &Context, stream: Downstream, ended: Ended) {
     match ended {
         // The answer is out, and a reset over what the client still sends would overtake it.
         Ended::Done(Ok(())) if context.activity.is_refused() => linger(stream.into_socket()).await,
@@ -314,22 +350,26 @@ async fn serve_http1(context: &Arc<Context>, stream: Downstream, drain: &mut Sig
             context.worker.telemetry.metrics.cut.increment();
             goodbye(stream, b"").await;
         }
+        // Not an end.
+        Ended::AtRest => {}
     }
 }
 
-async fn serve_http2(context: &Arc<Context>, stream: Downstream, drain: &mut Signal) {
+async fn serve_http2(context: Arc<Context>, stream: Downstream, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
-    let shared = Arc::clone(context);
+    let shared = Arc::clone(&context);
     // Boxed: hyper and the runtime move a stream's future about a dozen times.
     let service = service_fn(move |request: Request<Incoming>| {
         Box::pin(http::handle(Arc::clone(&shared), request))
     });
     let streams = Streams::default();
-    let mut connection = protocol::http2(&context.worker.policy, streams.clone())
+    let connection = protocol::http2(&context.worker.policy, streams.clone())
         .serve_connection(TokioIo::new(stream), service);
-    let serving = Loop::new(context, drain, Cut::Reset(streams));
-    let ended = serving.run(&mut connection).await;
+    // Boxed, as that of HTTP/1 is: the future of either is as large as that of the larger.
+    let mut connection = Box::new(connection);
+    let mut serving = Loop::new(&context, &mut drain, Cut::Reset(streams));
+    let ended = serving.run(&mut *connection).await;
     context.count_end(&ended);
     if matches!(ended, Ended::Cut) {
         context.worker.telemetry.metrics.cut.increment();
@@ -413,23 +453,8 @@ impl Context {
             }
             Ended::HeaderTimeout => connections.timed_out.increment(),
             Ended::Cut => connections.failed.increment(),
+            Ended::AtRest => {}
         }
-    }
-}
-
-impl<S, B> serve::Connection for http1::UpgradeableConnection<TokioIo<Downstream>, S>
-where
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
-    Self: Future<Output = hyper::Result<()>> + Unpin,
-{
-    // An idle connection is simply closed, and a request may be on its way on it.
-    const LOSES_NOTHING: bool = false;
-
-    fn graceful_shutdown(self: Pin<&mut Self>) {
-        Self::graceful_shutdown(self);
     }
 }
 
@@ -444,6 +469,8 @@ where
 {
     // GOAWAY comes in two steps (RFC 9113 section 6.8).
     const LOSES_NOTHING: bool = true;
+    // What h2 has agreed with its peer cannot be built again.
+    const RESTS: bool = false;
 
     fn graceful_shutdown(self: Pin<&mut Self>) {
         Self::graceful_shutdown(self);

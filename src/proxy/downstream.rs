@@ -94,6 +94,26 @@ impl Downstream {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether it reads as closed from now on.
+    pub(super) fn is_cut(&self) -> bool {
+        self.activity.is_cut()
+    }
+
+    /// Ready when there may be something to read, or the client has gone.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.reader {
+            Reader::Http1(framing) if framing.is_ready() => Poll::Ready(()),
+            _ => self.stream.poll_readable(cx),
+        }
+    }
+
+    /// Has `bytes` read once more that had been read and judged, but not used.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        if let Reader::Http1(framing) = &mut self.reader {
+            framing.put_back(bytes);
+        }
+    }
+
     /// A flush does not count: hyper flushes whenever it looks, also when nothing waits.
     fn count_written(&mut self, polled: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(n)) = polled {
@@ -166,6 +186,7 @@ impl AsyncWrite for Downstream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.activity.writing();
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.count_written(&polled);
         self.watch_write(cx, polled)
@@ -176,6 +197,7 @@ impl AsyncWrite for Downstream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.activity.writing();
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.count_written(&polled);
         self.watch_write(cx, polled)
@@ -187,6 +209,9 @@ impl AsyncWrite for Downstream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.activity.flushed();
+        }
         self.watch_write(cx, polled)
     }
 

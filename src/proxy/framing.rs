@@ -106,6 +106,12 @@ impl Framing {
         true
     }
 
+    /// Has `bytes` released once more, before anything else.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.held.splice(0..0, bytes.iter().copied());
+        self.ready += bytes.len();
+    }
+
     /// What to do with the next bytes, given what `activity` knows of the requests so far.
     pub(super) fn intake(&mut self, activity: &Activity) -> Intake {
         if matches!(self.state, State::Switch) {

@@ -28,7 +28,7 @@ pub async fn accepted_in_clear(
     let begun = tokio::time::timeout(limit, connection::in_clear(&worker, socket, peer)).await;
     match begun {
         Ok(Ok(established)) => {
-            Box::pin(connection::serve(worker, established, peer, permit)).await;
+            connection::serve(worker, established, peer, permit).await;
         }
         Ok(Err(failure)) => {
             worker.telemetry.metrics.connections.failed.increment();

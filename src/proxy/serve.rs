@@ -22,13 +22,20 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// A cut connection has this long to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// A hyper connection of either protocol.
+/// Idle for this long, an HTTP/1 connection goes to rest: longer than the pauses between the requests
+/// of one page, and short beside the idle timeout of any client.
+const REST_AFTER: Duration = Duration::from_secs(2);
+
+/// A hyper connection of either protocol, or one at rest.
 pub(super) trait Connection: Future<Output = hyper::Result<()>> + Unpin {
     /// Finishes what is in flight and accepts nothing more.
     fn graceful_shutdown(self: Pin<&mut Self>);
 
     /// Whether this protocol can ask its client to leave while requests may be on their way.
     const LOSES_NOTHING: bool;
+
+    /// Whether it can be taken down while it is idle, and built again.
+    const RESTS: bool;
 }
 
 /// How serving ended.
@@ -40,6 +47,8 @@ pub(super) enum Ended {
     HeaderTimeout,
     /// The drain, or a client that took no data, left no time.
     Cut,
+    /// It has not: nothing is in flight, and what hyper holds for it can go.
+    AtRest,
 }
 
 /// How a connection is cut in the terms of its protocol.
@@ -59,6 +68,8 @@ pub(super) struct Loop<'a> {
     timer: Pin<Box<Sleep>>,
     /// No later look has seen the client take data.
     quiet_since: Instant,
+    /// The last look whether the connection may rest, or the end of its last rest.
+    rested: Instant,
     graceful: Graceful,
     recycling: Recycling,
     /// Ready when the client's certificate is no longer good.
@@ -89,6 +100,7 @@ impl<'a> Loop<'a> {
             cut,
             timer,
             quiet_since: Instant::now(),
+            rested: Instant::now(),
             graceful: Graceful::Open,
             recycling: Recycling::of(context),
             vigil: entitlement::vigil(context),
@@ -96,12 +108,15 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// Serves `connection` to its end.
-    pub(super) async fn run<C: Connection>(mut self, connection: &mut C) -> Ended {
-        match self.drain.stage() {
-            Stage::Running => {}
-            stage => self.stage(stage, connection),
+    /// Serves `connection` to its end, or until it may rest.
+    pub(super) async fn run<C: Connection>(&mut self, connection: &mut C) -> Ended {
+        match (self.graceful, self.drain.stage()) {
+            // Asked while it was at rest.
+            (Graceful::Asked, _) => Pin::new(&mut *connection).graceful_shutdown(),
+            (_, Stage::Running) => {}
+            (_, stage) => self.stage(stage, connection),
         }
+        self.rested = Instant::now();
         std::future::poll_fn(|cx| self.poll(cx, connection)).await
     }
 
@@ -128,7 +143,7 @@ impl<'a> Loop<'a> {
                 self.lost(fault, connection);
                 continue;
             }
-            let deadline = self.deadline();
+            let deadline = self.deadline::<C>();
             if deadline < self.timer.deadline() {
                 self.timer.as_mut().reset(deadline);
             }
@@ -214,11 +229,11 @@ impl<'a> Loop<'a> {
     }
 
     /// When something has to be looked at again, given how things stand.
-    fn deadline(&self) -> Instant {
+    fn deadline<C: Connection>(&self) -> Instant {
         if let Graceful::Cut(at) | Graceful::Due(at) = self.graceful {
             return at;
         }
-        let by_activity = self.by_activity();
+        let by_activity = self.by_activity::<C>();
         let by_activity = self.grace.map_or(by_activity, |at| by_activity.min(at));
         match self.recycling.next() {
             Some(at) if self.graceful == Graceful::Open => by_activity.min(at),
@@ -226,12 +241,31 @@ impl<'a> Loop<'a> {
         }
     }
 
-    fn by_activity(&self) -> Instant {
+    fn by_activity<C: Connection>(&self) -> Instant {
         match self.context.activity.watch() {
             Watch::Head(since) => since + self.limits.request_header_timeout,
+            Watch::Idle(since) if C::RESTS && self.graceful == Graceful::Open => {
+                let rest = since.max(self.rested) + REST_AFTER;
+                rest.min(since + self.limits.idle_timeout)
+            }
             Watch::Idle(since) => since + self.limits.idle_timeout,
             // Armed only when the timer has fired: a stream that was ended has its turn first.
             Watch::Sending(_) | Watch::Busy => self.timer.deadline(),
+        }
+    }
+
+    /// Whether the connection has been idle for long enough, and hyper has nothing of it in hand.
+    fn goes_to_rest(&mut self, now: Instant) -> bool {
+        let activity = &self.context.activity;
+        match activity.watch() {
+            Watch::Idle(since)
+                if since + self.limits.idle_timeout > now
+                    && since.max(self.rested) + REST_AFTER <= now =>
+            {
+                self.rested = now;
+                activity.may_rest()
+            }
+            _ => false,
         }
     }
 
@@ -243,9 +277,12 @@ impl<'a> Loop<'a> {
         }
         if self.graceful == Graceful::Asked && self.grace.is_some_and(|at| at <= now) {
             self.cut(connection);
-            let deadline = self.deadline();
+            let deadline = self.deadline::<C>();
             self.timer.as_mut().reset(deadline);
             return None;
+        }
+        if C::RESTS && self.graceful == Graceful::Open && self.goes_to_rest(now) {
+            return Some(Ended::AtRest);
         }
         match self.graceful {
             Graceful::Cut(_) => return Some(Ended::Cut),
@@ -274,7 +311,7 @@ impl<'a> Loop<'a> {
         let latest = now + pace(self.limits);
         let due = match self.context.activity.watch() {
             Watch::Sending(since) => since + self.limits.send_timeout,
-            _ => self.deadline(),
+            _ => self.deadline::<C>(),
         };
         let next = if due > now { due.min(latest) } else { latest };
         self.timer.as_mut().reset(next);

@@ -5,6 +5,7 @@ mod connections;
 mod patience;
 mod proxy_protocol;
 mod raw;
+pub(crate) mod rest;
 mod scarcity;
 mod stalls;
 

@@ -116,7 +116,7 @@ async fn idle_connections_are_bounded_each_and_gone_by_the_idle_timeout() {
         open.push(wire);
     }
     let each = resident_memory(id).saturating_sub(memory) / CONNECTIONS;
-    assert!(each < 80 * 1024, "{each} bytes a connection");
+    assert!(each < 60 * 1024, "{each} bytes a connection");
     // All by themselves: the client keeps its end.
     eventually_async("the idle ones are gone", PATIENCE, || {
         descriptors(id) <= before + 40

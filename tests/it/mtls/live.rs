@@ -11,6 +11,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::{Door, GET, path};
+use crate::limits::rest::crowd;
 use crate::support::application::Raw;
 use crate::support::certs::{Ca, Leaf};
 use crate::support::h2::{extended_connect, whole};
@@ -97,6 +98,19 @@ async fn an_idle_http1_connection_ends_when_its_authority_is_removed_and_others_
     two.ended_for("unknown_ca");
     stayer.write(GET).await.unwrap();
     assert_eq!(stayer.response().await.unwrap().text(), "served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_at_rest_end_when_their_authority_is_removed() {
+    let application = Raw::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let two = Two::start(application.upstream(), &[]);
+    let open = crowd(&two.door.served, &two.leaver()).await;
+    let begun = Instant::now();
+    two.remove();
+    for mut wire in open {
+        wire.assert_closed().await;
+    }
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
