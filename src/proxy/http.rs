@@ -22,6 +22,7 @@ use super::{checks, entitlement, headers, redirect};
 use crate::config::ProxyProtocolOut;
 use crate::net::encode_proxy_header;
 use crate::telemetry::record::Record;
+use crate::tls::Alpn;
 use crate::upstream::{self, Prologue};
 
 /// Answers one request.
@@ -220,6 +221,9 @@ fn to_downstream(
     let headers = response.headers_mut();
     headers::strip_hop_by_hop(headers);
     headers.remove(header::TE);
+    if context.facts.session.alpn == Alpn::H2 {
+        headers::let_go(headers);
+    }
     response
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, kill_process};
@@ -147,6 +148,38 @@ async fn slow_readers_of_large_answers_are_bounded_each() {
     let each = full.saturating_sub(memory) / READERS;
     // 8 MiB wait for each, and nearly all of them with the application.
     assert!(each < 512 * 1024, "{each} bytes a reader");
+}
+
+// What a long-lived HTTP/2 connection remembers of its answers is no larger than what it remembers.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_with_an_id_each_leave_an_http2_connection_small() {
+    const CONNECTIONS: u64 = 40;
+    static ID: AtomicU64 = AtomicU64::new(0);
+    let application = Hyper::http1(|_| async {
+        let mut answer = answer(200, "ok");
+        let id = format!("{:032}", ID.fetch_add(1, Ordering::Relaxed));
+        answer
+            .headers_mut()
+            .insert("x-request-id", id.parse().unwrap());
+        answer
+    });
+    let served = Served::start(application.upstream(), &[]);
+    let id = served.sidecar.id();
+    let client = served.client();
+    let mut h2 = client.h2(served.address()).await.unwrap();
+    whole(h2.get("/").await.unwrap()).await.unwrap();
+    let memory = once_still("memory", || resident_memory(id)).await;
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut h2 = client.h2(served.address()).await.unwrap();
+        for _ in 0..70 {
+            whole(h2.get("/").await.unwrap()).await.unwrap();
+        }
+        open.push(h2);
+    }
+    let full = once_still("memory", || resident_memory(id)).await;
+    let each = full.saturating_sub(memory) / CONNECTIONS;
+    assert!(each < 160 * 1024, "{each} bytes a connection");
 }
 
 /// A sidecar whose log goes to a pipe that nobody reads.
