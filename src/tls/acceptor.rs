@@ -189,10 +189,9 @@ pub fn request_sign_of_life(stream: &mut Stream) -> bool {
         && connection.refresh_traffic_keys().is_ok()
 }
 
-/// Whether the client's reset has arrived.
-pub fn is_reset(stream: &Stream) -> bool {
-    let (socket, _) = stream.get_ref();
-    !matches!(socket.socket().take_error(), Ok(None))
+/// The socket below.
+pub fn socket(stream: &Stream) -> &TcpStream {
+    stream.get_ref().0.socket()
 }
 
 impl std::fmt::Debug for Acceptor {

@@ -65,9 +65,9 @@ pub fn request_sign_of_life(_: &mut Stream) -> bool {
     false
 }
 
-/// Whether the client's reset has arrived.
-pub fn is_reset(stream: &Stream) -> bool {
-    !matches!(stream.0.take_error(), Ok(None))
+/// The socket below.
+pub fn socket(stream: &Stream) -> &TcpStream {
+    &stream.0
 }
 
 impl Stream {

@@ -36,19 +36,19 @@ impl Transport {
 
     /// Ready when the socket has news.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let socket = match self {
-            Self::Tls(stream) => stream.get_ref().0.socket(),
-            Self::Clear(socket) => socket,
-        };
         // Whatever went wrong is told by the read that follows.
-        socket.poll_read_ready(cx).map(|_| ())
+        self.socket().poll_read_ready(cx).map(|_| ())
     }
 
     /// Whether the client's reset has arrived.
     pub(super) fn is_reset(&self) -> bool {
+        !matches!(self.socket().take_error(), Ok(None))
+    }
+
+    fn socket(&self) -> &TcpStream {
         match self {
-            Self::Tls(stream) => tls::is_reset(stream),
-            Self::Clear(socket) => !matches!(socket.take_error(), Ok(None)),
+            Self::Tls(stream) => tls::socket(stream),
+            Self::Clear(socket) => socket,
         }
     }
 }
