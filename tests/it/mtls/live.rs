@@ -48,6 +48,14 @@ impl Two {
         self.door.trust.swap(&[("ca.crt", rest.as_bytes())]);
     }
 
+    /// The WebSocket at `/chat` ended with its connection, and for that.
+    fn cut_the_tunnel(&self) {
+        self.ended_for("unknown_ca");
+        let sidecar = &self.door.served.sidecar;
+        let record = sidecar.wait_for_log("the record", |line| line["url.path"] == "/chat");
+        assert_eq!(record["flag"], "client_not_allowed", "{record}");
+    }
+
     fn ended_for(&self, reason: &str) {
         self.door.counted("the end of a connection", 1, |line| {
             line["message"] == "a client's certificate is no longer good: its connection ends"
@@ -145,13 +153,7 @@ async fn a_websocket_ends_when_its_authority_is_removed() {
     let ended = within("the end of the WebSocket", socket.next()).await;
     assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-    two.ended_for("unknown_ca");
-    let record = two
-        .door
-        .served
-        .sidecar
-        .wait_for_log("the record", |line| line["url.path"] == "/chat");
-    assert_eq!(record["flag"], "client_not_allowed");
+    two.cut_the_tunnel();
 }
 
 // RFC 8441: a stream among others.
@@ -173,13 +175,7 @@ async fn a_websocket_over_http2_ends_when_its_authority_is_removed() {
     let ended = within("the end of the tunnel", tunnel.read(&mut echo)).await;
     assert!(!matches!(ended, Ok(1..)), "{ended:?}");
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-    two.ended_for("unknown_ca");
-    let record = two
-        .door
-        .served
-        .sidecar
-        .wait_for_log("the record", |line| line["url.path"] == "/chat");
-    assert_eq!(record["flag"], "client_not_allowed", "{record}");
+    two.cut_the_tunnel();
 }
 
 #[tokio::test(flavor = "multi_thread")]
