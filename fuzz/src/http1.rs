@@ -94,10 +94,13 @@ impl Sent {
 
 fn is_switch(request: &Request) -> bool {
     let protocol = request.all(b"upgrade").next();
+    // What is no text the application cannot have granted: its 101 names nothing that was asked for.
+    let may_be_granted =
+        |name: &[u8]| name.is_ascii() && !name.to_ascii_lowercase().starts_with(b"h2c");
     request.minor == 1
         && request.path().starts_with(SWITCH)
         && request.has_option(b"upgrade")
-        && protocol.is_some_and(|name| !name.to_ascii_lowercase().starts_with(b"h2c"))
+        && protocol.is_some_and(may_be_granted)
 }
 
 fn judge(sent: &Sent, outcome: &Outcome, leaves: bool) -> Result<(), Finding> {
