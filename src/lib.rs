@@ -25,6 +25,7 @@ pub mod readiness;
 pub mod reload;
 pub mod runtime;
 pub mod signal;
+pub mod syntax;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

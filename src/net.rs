@@ -20,4 +20,4 @@ pub use proxy_header::{
     read as read_proxy_header,
 };
 pub use sniff::{FirstBytes, NotTls, Sniffed};
-pub use stream::{Look, Stream};
+pub use stream::Stream;

@@ -7,7 +7,7 @@
 
 mod body;
 mod error;
-mod head;
+mod expectation;
 mod http1;
 mod http2;
 mod outage;
@@ -27,12 +27,13 @@ use tokio::time::Instant;
 
 pub use body::Body;
 pub use error::{BoxError, Error};
-pub use head::is_token;
+pub use expectation::OnContinue;
 pub use outage::Outage;
 pub use tunnel::{Tunnel, upgraded};
 
 use crate::config;
 use crate::net::{ConnectError, Connector, Stream};
+use crate::syntax;
 use crate::telemetry::record::Telemetry;
 use outage::Judgement;
 
@@ -59,7 +60,7 @@ pub type Prologue = Option<Vec<u8>>;
 #[derive(Debug)]
 pub struct Upstream<B: RequestBody> {
     shared: Arc<Shared<B>>,
-    http2: http2::Connections<B>,
+    http2: Arc<http2::Connections<B>>,
     protocol: config::Protocol,
 }
 
@@ -85,6 +86,16 @@ pub struct Limits {
     pub headers: u16,
     /// HTTP/2 PING interval.
     pub keepalive: Duration,
+}
+
+impl Limits {
+    /// Those of a header or trailer section.
+    fn section(&self) -> syntax::Limits {
+        syntax::Limits {
+            size: self.header_size,
+            fields: self.headers,
+        }
+    }
 }
 
 impl<B: RequestBody> Upstream<B> {
@@ -114,31 +125,29 @@ impl<B: RequestBody> Upstream<B> {
             telemetry,
         });
         Self {
-            http2: http2::Connections::default(),
+            http2: Arc::default(),
             protocol: section.target.protocol,
             shared,
         }
     }
 
-    /// Sends `request`, and once more if the rule allows it.
-    ///
-    /// # Errors
-    /// Why there is no answer, kinds kept apart.
-    pub async fn send(
-        &self,
-        request: Request<B>,
-        prologue: Prologue,
-    ) -> Result<Response<Body<B>>, Error> {
-        let shared = &self.shared;
+    /// Takes `request` on its way: encoded where it can be, so that what waits is small.
+    pub fn send(&self, request: Request<B>, prologue: Prologue) -> Sending<B> {
+        let shared = Arc::clone(&self.shared);
         // Anything but plain HTTP/1.1 is boxed, so that its state does not make every request's
         // future larger.
-        match (self.protocol, shared.response_timeout) {
+        Sending(match (self.protocol, shared.response_timeout) {
             (config::Protocol::H2c, limit) => {
-                within(limit, Box::pin(self.http2.send(shared, request, prologue))).await
+                let connections = Arc::clone(&self.http2);
+                let sending = async move { connections.send(&shared, request, prologue).await };
+                Way::Boxed(Box::pin(within(limit, sending)))
             }
-            (_, None) => http1::send(shared, request, prologue).await,
-            (_, limit) => within(limit, Box::pin(http1::send(shared, request, prologue))).await,
-        }
+            (_, None) => Way::Plain(http1::Sending::new(shared, request, prologue)),
+            (_, limit) => {
+                let sending = http1::Sending::new(shared, request, prologue);
+                Way::Boxed(Box::pin(within(limit, sending.answer())))
+            }
+        })
     }
 
     /// A connection for raw bytes.
@@ -215,14 +224,37 @@ impl<B: RequestBody> Shared<B> {
     }
 }
 
+/// A request on its way.
+pub struct Sending<B: RequestBody>(Way<B>);
+
+enum Way<B: RequestBody> {
+    Plain(http1::Sending<B>),
+    Boxed(Pin<Box<dyn Future<Output = Answered<B>> + Send>>),
+}
+
+type Answered<B> = Result<Response<Body<B>>, Error>;
+
+impl<B: RequestBody> Sending<B> {
+    /// The answer. The request is sent once more if the rule allows it.
+    ///
+    /// # Errors
+    /// Why there is none, kinds kept apart.
+    pub async fn answer(self) -> Answered<B> {
+        match self.0 {
+            Way::Plain(sending) => sending.answer().await,
+            Way::Boxed(sending) => sending.await,
+        }
+    }
+}
+
 /// Waits for `sending` no longer than `limit`.
 async fn within<T>(
     limit: Option<Duration>,
-    sending: Pin<Box<impl Future<Output = Result<T, Error>>>>,
+    sending: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match limit {
         None => sending.await,
-        Some(limit) => Box::pin(tokio::time::timeout(limit, sending))
+        Some(limit) => tokio::time::timeout(limit, sending)
             .await
             .unwrap_or(Err(Error::ResponseTimeout)),
     }

@@ -1,8 +1,8 @@
 //! A connection to the application: TCP or Unix socket behind one type.
 //!
-//! The look: before a pooled connection carries a request that could not be sent twice, the kernel
-//! is asked directly whether the application closed it or said something unasked. The runtime's
-//! own idea of readiness may be one turn of its loop behind.
+//! The look: before a pooled connection carries a request, the runtime is asked whether the
+//! application closed it or said something unasked, which costs no system call; before one that could
+//! not be sent twice, the kernel. The runtime's idea may be one turn of its loop behind.
 //!
 //! An application may answer before it has read all and then close, which resets the connection
 //! under the rest of the request. The answer is still there to be read, so a failed write only
@@ -11,19 +11,16 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connection to the application.
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
-    look: Look,
     /// Whether somebody reads, and would learn of a failed write.
     is_read: bool,
     /// Why nothing can be written any more.
@@ -36,23 +33,11 @@ enum Socket {
     Unix(UnixStream),
 }
 
-/// Asks that the next read look at the socket itself.
-#[derive(Debug, Clone, Default)]
-pub struct Look(Arc<AtomicBool>);
-
-impl Look {
-    /// The next read looks.
-    pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Stream {
     /// A TCP connection.
     pub fn tcp(socket: TcpStream) -> Self {
         Self {
             socket: Socket::Tcp(socket),
-            look: Look::default(),
             is_read: false,
             deaf: None,
         }
@@ -62,15 +47,28 @@ impl Stream {
     pub fn unix(socket: UnixStream) -> Self {
         Self {
             socket: Socket::Unix(socket),
-            look: Look::default(),
             is_read: false,
             deaf: None,
         }
     }
 
-    /// The handle by which a look is asked for.
-    pub fn look(&self) -> Look {
-        self.look.clone()
+    /// Whoever has the stream reads it: a failed write is told behind the last byte that can be read.
+    pub fn read_before_failing(&mut self) {
+        self.is_read = true;
+    }
+
+    /// Whether the runtime knows neither of anything to read nor of an end.
+    pub fn is_quiet(&self) -> bool {
+        let look = || match self.has_news() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        // Only where something may have come is the kernel asked.
+        let news = match &self.socket {
+            Socket::Tcp(socket) => socket.try_io(Interest::READABLE, look),
+            Socket::Unix(socket) => socket.try_io(Interest::READABLE, look),
+        };
+        matches!(news, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// A write that failed because nobody listens waits from now on.
@@ -90,8 +88,8 @@ impl Stream {
         }
     }
 
-    /// What the kernel has for us, without taking it: `Ok(false)` means quiet and open.
-    fn has_news(&self) -> bool {
+    /// Whether the kernel has bytes, an end or an error for us, which stay where they are.
+    pub fn has_news(&self) -> bool {
         let mut byte = [MaybeUninit::uninit(); 1];
         let peeked = match &self.socket {
             Socket::Tcp(socket) => SockRef::from(socket).peek(&mut byte),
@@ -107,13 +105,6 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.look.0.load(Ordering::Relaxed) {
-            self.look.0.store(false, Ordering::Relaxed);
-            if self.has_news() {
-                // Closed, broken or unasked bytes: in each case the connection is not used again.
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
-        }
         self.is_read = true;
         let before = buffer.filled().len();
         let polled = match &mut self.socket {

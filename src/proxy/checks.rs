@@ -11,7 +11,7 @@ use http::{Method, Request, Version};
 use super::error::Refusal;
 use super::framing::HeadFault;
 use super::headers::{ConnectionOptions, connection_options};
-use crate::upstream::is_token;
+use crate::syntax::is_token;
 
 /// Judges a parsed request head and returns the host it is for.
 ///

@@ -24,7 +24,6 @@ use tokio::net::TcpStream;
 
 use super::activity::{Activity, Heads};
 use super::downstream::{Downstream, Reader, Transport};
-use super::framing::Limits;
 use super::headers::{Forwarding, Trust};
 use super::protocol;
 use super::serve::{self, Cut, Ended, Loop};
@@ -32,6 +31,7 @@ use super::{Permit, Worker, http, relay, rest, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
 use crate::drain::{Signal, Stage, Streams};
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
+use crate::syntax::Limits;
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::{ConnectionFacts, Telemetry};
 use crate::tls::{Alpn, HandshakeFailure, Session};

@@ -21,7 +21,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
-use super::framing::{Framing, Limits};
+use super::framing::Framing;
+use crate::syntax::Limits;
 use end::End;
 use http2::Http2Reader;
 pub(super) use transport::Transport;

@@ -2,23 +2,21 @@
 //!
 //! hyper repairs much that must be refused, and what it has repaired cannot be seen any more. So
 //! the bytes are judged on their way into hyper's buffer: [`head`] the head, every line of it
-//! (RFC 9112 sections 2 to 6), [`chunked`] the framing of a chunked body (section 7.1). What
+//! (RFC 9112 sections 2 to 6), [`Chunked`] the framing of a chunked body (section 7.1). What
 //! survives hyper's parsing is judged on the parsed request, by [`super::checks`]: Host and
 //! authority, Expect, what `Connection` lists, the method. Bodies are neither copied nor looked
 //! at. Invariant: hyper is given whole, sound heads only. In the place of an unsound one it is
 //! given [`STAND_IN`], which gets its answer in its turn, behind those of the requests before it.
 
-mod bytes;
-mod chunked;
 mod head;
 
 use tokio::io::ReadBuf;
 
 use super::activity::Activity;
-use chunked::{Chunked, Step};
+use crate::syntax::{Chunked, Limits, Step};
 use head::{BodyFraming, Head, Scan};
 
-pub(super) use head::{HeadFault, Limits};
+pub(super) use head::HeadFault;
 
 /// What hyper is given in the place of a head that was refused. It has no Host, which no request
 /// that is let through lacks in HTTP/1.1.
@@ -232,7 +230,7 @@ impl Framing {
                             self.state = State::Broken;
                             return at + n;
                         };
-                        activity.refuse_head(chunked::UNSOUND);
+                        activity.refuse_head(HeadFault::UNSOUND_CHUNKS);
                         self.heads = self.heads.wrapping_sub(1);
                         self.state = State::Refused;
                         return head;

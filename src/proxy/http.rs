@@ -49,9 +49,9 @@ pub(super) fn handle(
     }
 }
 
-/// A request as the application is to see it.
+/// A request as the application is to see it, ready to be sent.
 struct Prepared {
-    request: Request<RequestBody>,
+    sending: upstream::Sending<RequestBody>,
     fate: Option<Fate>,
     switch: Option<Box<Switch>>,
 }
@@ -87,8 +87,9 @@ fn prepare(
     if let Some(switch) = &switch {
         switch.ask(&mut request, context.worker.upstream.is_http2())?;
     }
+    exchange.record.sent();
     Ok(Prepared {
-        request,
+        sending: context.worker.upstream.send(request, prologue(context)),
         fate,
         switch,
     })
@@ -119,24 +120,16 @@ async fn answer(
     mut exchange: Box<Exchange>,
 ) -> Result<Response<ResponseBody>, (Refusal, Box<Exchange>)> {
     let Prepared {
-        request,
+        sending,
         fate,
         switch,
     } = prepared;
-    exchange.record.sent();
-    let response = match context
-        .worker
-        .upstream
-        .send(request, prologue(context))
-        .await
-    {
+    let response = match sending.answer().await {
         Ok(response) => response,
         Err(error) => {
             let failure = fate.as_ref().and_then(Fate::failure);
-            return Err((
-                failure.map_or(Refusal::Upstream(error), Refusal::Body),
-                exchange,
-            ));
+            let refusal = failure.map_or(Refusal::Upstream(error), Refusal::Body);
+            return Err((refusal, exchange));
         }
     };
     exchange.record.answered();
@@ -265,6 +258,6 @@ mod tests {
         fn size<F, A, B>(_: fn(A, B) -> F) -> usize {
             std::mem::size_of::<F>()
         }
-        assert!(size(handle) <= 2304, "{}", size(handle));
+        assert!(size(handle) <= 640, "{}", size(handle));
     }
 }

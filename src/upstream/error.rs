@@ -49,11 +49,12 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
+/// Over HTTP/2.
 impl From<hyper::Error> for Error {
     fn from(error: hyper::Error) -> Self {
         if error.is_parse_too_large() {
             Self::TooLarge
-        } else if error.is_parse() || is_malformed_head(&error) {
+        } else if error.is_parse() {
             Self::Garbage(Box::new(error))
         } else if error.is_user() {
             Self::RequestBody(Box::new(error))
@@ -61,14 +62,6 @@ impl From<hyper::Error> for Error {
             Self::Closed(Box::new(error))
         }
     }
-}
-
-/// Whether the look at the raw head refused it, behind hyper's back.
-pub(super) fn is_malformed_head(error: &hyper::Error) -> bool {
-    error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>())
-        .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
 }
 
 /// Whether an HTTP/2 peer says that it has not begun with the request: REFUSED_STREAM, or a

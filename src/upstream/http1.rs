@@ -3,100 +3,56 @@
 //! A connection has no task of its own: whoever awaits an answer or reads its body drives it, so
 //! a request costs no switch between tasks, and dropping the request closes the connection, which
 //! is how cancellation reaches the application at once.
+//!
+//! Written for this use instead of taken from hyper, whose client costs a request more than all else
+//! together: its channels to a task that is not needed here, a second look at every head for what it
+//! repairs, a copy of each request that may be sent again, and buffers that stay.
 
-use std::future::Future;
-use std::pin::Pin;
+mod connection;
+mod head;
+mod incoming;
+mod outgoing;
+
 use std::sync::Arc;
-use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::body::{Body, Driven};
-use super::error::is_malformed_head;
-use super::head::{Expected, Watched, announces_impossible_body, has_one_framing};
-use super::{Error, Prologue, RequestBody, Shared, spare};
-use crate::net::{Look, Stream};
+use super::body::Body;
+use super::{Error, Prologue, RequestBody, Shared};
+pub(in crate::upstream) use connection::Connection;
+use connection::Look;
+use head::Head;
+pub(super) use incoming::Incoming;
+use outgoing::Outgoing;
 
-/// One connection, driven by whoever uses it.
-#[derive(Debug)]
-pub(super) struct Connection<B: RequestBody> {
-    sender: http1::SendRequest<B>,
-    driver: http1::Connection<TokioIo<Watched>, B>,
-    look: Look,
-    expected: Expected,
-    is_done: bool,
-}
-
-/// A failed exchange, with the request when it provably never left.
-struct Failed<B> {
-    error: hyper::Error,
-    request: Option<Request<B>>,
-}
-
-/// Sends `request` on a pooled connection or a fresh one.
-pub(super) async fn send<B: RequestBody>(
-    shared: &Arc<Shared<B>>,
-    mut request: Request<B>,
+/// A request whose head is encoded, so that what waits for the answer does not carry it.
+pub(super) struct Sending<B: RequestBody> {
+    shared: Arc<Shared<B>>,
+    outgoing: Box<Outgoing<B>>,
     prologue: Prologue,
-) -> Result<Response<Body<B>>, Error> {
-    let permit = shared.permit().await?;
-    while prologue.is_none() {
-        let Some(connection) = reuse(shared) else {
-            break;
-        };
-        let again = spare(&request);
-        match connection.exchange(request).await {
-            Ok((response, connection)) => {
-                return deliver(shared, response, connection, permit, Reuse::Allowed);
-            }
-            Err(Failed {
-                request: Some(unsent),
-                ..
-            }) => request = unsent,
-            Err(Failed {
-                error,
-                request: None,
-            }) => match again {
-                // The keep-alive race: closed under the request, before a byte of an answer.
-                Some(again) if is_silence(&error) => {
-                    shared.telemetry.metrics.upstream.retries.increment();
-                    request = again;
-                    break;
-                }
-                _ => return Err(error.into()),
-            },
+}
+
+impl<B: RequestBody> Sending<B> {
+    pub(super) fn new(shared: Arc<Shared<B>>, request: Request<B>, prologue: Prologue) -> Self {
+        Self {
+            shared,
+            outgoing: Box::new(Outgoing::new(request)),
+            prologue,
         }
     }
-    let reuse = if prologue.is_none() {
-        Reuse::Allowed
-    } else {
-        Reuse::Never
-    };
-    // Boxed, as opening is rare: its state would make every request's future larger.
-    let connection = Box::pin(Connection::open(shared, prologue.clone())).await?;
-    let request = match connection.exchange(request).await {
-        Ok((response, connection)) => {
-            return deliver(shared, response, connection, permit, reuse);
-        }
-        // Closed before the request's turn came, which a busy moment can make long.
-        Err(Failed {
-            request: Some(unsent),
-            ..
-        }) => unsent,
-        Err(failed) => return Err(failed.error.into()),
-    };
-    shared.telemetry.metrics.upstream.retries.increment();
-    let connection = Box::pin(Connection::open(shared, prologue)).await?;
-    match connection.exchange(request).await {
-        Ok((response, connection)) => deliver(shared, response, connection, permit, reuse),
-        Err(failed) => Err(failed.error.into()),
+
+    /// Sends it on a pooled connection or a fresh one.
+    pub(super) async fn answer(self) -> Result<Response<Body<B>>, Error> {
+        let permit = self.shared.permit().await?;
+        let reuse = match self.prologue {
+            None => Reuse::Allowed,
+            Some(_) => Reuse::Never,
+        };
+        let (head, connection) = exchange(&self.shared, self.outgoing, self.prologue).await?;
+        Ok(deliver(self.shared, head, connection, permit, reuse))
     }
 }
 
@@ -106,43 +62,101 @@ enum Reuse {
     Never,
 }
 
+/// Which connection a request is tried on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// One that was used before, as long as there are some.
+    Pooled,
+    Fresh,
+    /// One more fresh one.
+    Last,
+}
+
+/// Sends the request and gets the head of its answer. The retry rule is here.
+async fn exchange<B: RequestBody>(
+    shared: &Shared<B>,
+    mut outgoing: Box<Outgoing<B>>,
+    prologue: Prologue,
+) -> Result<(Head, Box<Connection<B>>), Error> {
+    let mut attempt = match prologue {
+        None => Attempt::Pooled,
+        Some(_) => Attempt::Fresh,
+    };
+    loop {
+        let pooled = match attempt {
+            Attempt::Pooled => reuse(shared, &outgoing),
+            Attempt::Fresh | Attempt::Last => None,
+        };
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => {
+                if attempt == Attempt::Pooled {
+                    attempt = Attempt::Fresh;
+                }
+                // Boxed, as opening is rare: its state would make every request's future larger.
+                Box::pin(open(shared, prologue.clone())).await?
+            }
+        };
+        let failed = match connection.exchange(outgoing).await {
+            Ok(head) => return Ok((head, connection)),
+            Err(failed) => failed,
+        };
+        let is_unsent = failed.outgoing.is_unsent();
+        outgoing = match failed.outgoing.again() {
+            Some(again) if failed.is_silence => again,
+            _ => return Err(failed.error),
+        };
+        attempt = match attempt {
+            Attempt::Pooled if is_unsent => continue,
+            // The keep-alive race: closed under the request, before a byte of an answer.
+            Attempt::Pooled => Attempt::Fresh,
+            // Closed before the request's turn came, which a busy moment can make long.
+            Attempt::Fresh if is_unsent => Attempt::Last,
+            Attempt::Fresh | Attempt::Last => return Err(failed.error),
+        };
+        shared.telemetry.metrics.upstream.retries.increment();
+    }
+}
+
+async fn open<B: RequestBody>(
+    shared: &Shared<B>,
+    prologue: Prologue,
+) -> Result<Box<Connection<B>>, Error> {
+    let stream = shared.connect(prologue).await?;
+    Ok(Box::new(Connection::new(stream, shared.limits.section())))
+}
+
 /// A pooled connection that still looks alive.
 ///
-/// The kernel is asked every time, also for what could be sent again: what the application said
-/// unasked a moment ago would be taken for the answer to this request.
-fn reuse<B: RequestBody>(shared: &Shared<B>) -> Option<Box<Connection<B>>> {
+/// What the runtime knows of it is as old as the last look at all sockets: whatever the application
+/// had said unasked before the client sent this request is known. The kernel is asked for requests
+/// that could not be sent a second time, because for those an end that is a moment old counts too.
+fn reuse<B: RequestBody>(shared: &Shared<B>, outgoing: &Outgoing<B>) -> Option<Box<Connection<B>>> {
+    let look = match outgoing.is_repeatable() {
+        true => Look::Known,
+        false => Look::Now,
+    };
     loop {
-        let mut connection = shared.pool.take()?;
-        connection.look.request();
-        connection.settle();
-        if connection.is_reusable() {
+        let connection = shared.pool.take()?;
+        if connection.is_quiet(look) {
             return Some(connection);
         }
     }
 }
 
 fn deliver<B: RequestBody>(
-    shared: &Arc<Shared<B>>,
-    response: Response<Incoming>,
+    shared: Arc<Shared<B>>,
+    head: Head,
     connection: Box<Connection<B>>,
     permit: OwnedSemaphorePermit,
     reuse: Reuse,
-) -> Result<Response<Body<B>>, Error> {
-    if !has_one_framing(&response) {
-        return Err(Error::Garbage("ambiguous length of the body".into()));
-    }
+) -> Response<Body<B>> {
     let keep = match reuse {
-        Reuse::Never => Duration::ZERO,
-        Reuse::Allowed if announces_impossible_body(&response) => Duration::ZERO,
-        Reuse::Allowed => keep_for(response.headers(), shared.idle_timeout),
+        Reuse::Allowed if head.persists => keep_for(head.response.headers(), shared.idle_timeout),
+        _ => Duration::ZERO,
     };
-    let driven = Driven::new(connection, Arc::clone(shared), permit, keep);
-    Ok(response.map(|incoming| Body::http1(incoming, driven)))
-}
-
-/// Whether the connection ended without a word: not garbage, and not a fault of the request.
-fn is_silence(error: &hyper::Error) -> bool {
-    !error.is_parse() && !error.is_user() && !is_malformed_head(error)
+    let incoming = Incoming::new(head.body, connection, shared, keep, permit);
+    head.response.map(|()| Body::http1(incoming))
 }
 
 /// How long an idle connection may be used again: our limit, or what the application announces
@@ -165,105 +179,6 @@ fn keep_for(headers: &HeaderMap, limit: Duration) -> Duration {
                 .max(announced / 2),
         )
     })
-}
-
-impl<B: RequestBody> Connection<B> {
-    async fn open(shared: &Shared<B>, prologue: Prologue) -> Result<Box<Self>, Error> {
-        let stream = shared.connect(prologue).await?;
-        let look = stream.look();
-        let stream = Watched::new(stream);
-        let expected = stream.expected();
-        let (sender, driver) = http1::Builder::new()
-            .max_headers(usize::from(shared.limits.headers))
-            .max_header_size(shared.limits.header_size as usize)
-            .max_buf_size(buffer_size(shared.limits.header_size))
-            .handshake(TokioIo::new(stream))
-            .await?;
-        Ok(Box::new(Self {
-            sender,
-            driver,
-            look,
-            expected,
-            is_done: false,
-        }))
-    }
-
-    /// Sends `request`; handed to hyper at once, so that the future does not carry it.
-    fn exchange(
-        mut self: Box<Self>,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<(Response<Incoming>, Box<Self>), Failed<B>>> {
-        let uploads = !request.body().is_end_stream();
-        self.expected.announce();
-        let answer = self.sender.try_send_request(request);
-        async move {
-            let mut answer = std::pin::pin!(answer);
-            let result = std::future::poll_fn(|cx| {
-                self.poll_drive(cx);
-                answer.as_mut().poll(cx)
-            })
-            .await;
-            match result {
-                Ok(response) => {
-                    if !uploads {
-                        self.settle();
-                    }
-                    Ok((response, self))
-                }
-                Err(mut failed) => {
-                    let request = failed.take_message();
-                    Err(Failed {
-                        error: failed.into_error(),
-                        request,
-                    })
-                }
-            }
-        }
-    }
-
-    /// Lets the connection read and write what it can.
-    pub(super) fn poll_drive(&mut self, cx: &mut Context<'_>) {
-        if !self.is_done && Pin::new(&mut self.driver).poll(cx).is_ready() {
-            // An error is also with whoever awaits the answer or its body.
-            self.is_done = true;
-        }
-    }
-
-    /// The socket behind a granted switch, and what had been read beyond it.
-    pub(super) fn into_raw(self) -> (Stream, Bytes) {
-        let parts = self.driver.into_parts();
-        (parts.io.into_inner().into_inner(), parts.read_buf)
-    }
-
-    /// Whether hyper has let go of the socket.
-    pub(super) fn is_done(&self) -> bool {
-        self.is_done
-    }
-
-    /// A turn in which hyper's channels forget whom to wake.
-    ///
-    /// The next to touch them is the very task that they would wake: without this each request
-    /// costs two turns of its connection for nothing. Only when no upload has to be woken for,
-    /// and always before a turn of [`Self::poll_drive`], which registers the task again.
-    pub(super) fn settle(&mut self) {
-        self.poll_drive(&mut Context::from_waker(Waker::noop()));
-    }
-
-    /// Whether the next request could be sent on it.
-    pub(super) fn is_reusable(&self) -> bool {
-        !self.is_done && self.sender.is_ready()
-    }
-}
-
-/// hyper's buffer holds a whole head and is at least 8 KiB; body reads larger than the L2 cache
-/// are what makes large copies slow, so it gets no more than it needs.
-fn buffer_size(header_size: u32) -> usize {
-    (header_size as usize).max(64 * 1024)
-}
-
-/// When an idle connection has to be gone.
-pub(super) fn until(keep: Duration) -> Instant {
-    Instant::now() + keep
 }
 
 #[cfg(test)]

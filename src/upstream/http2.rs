@@ -23,10 +23,10 @@ use tokio::time::Instant;
 
 use super::body::{Body, StreamGuard};
 use super::error::is_unprocessed;
-use super::head::is_token;
 use super::{Error, Prologue, RequestBody, Shared, spare};
 use crate::drain::Background;
 use crate::net::{ConnectError, Stream};
+use crate::syntax::is_token;
 
 /// Receive window of one stream: what a fast application may have on its way to one client.
 const STREAM_WINDOW: u32 = 512 * 1024;

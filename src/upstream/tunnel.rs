@@ -1,6 +1,6 @@
 //! The raw bytes behind a switch that the application granted.
 //!
-//! Over HTTP/1.1 that is the socket itself, with what hyper had read beyond the 101 in front; over
+//! Over HTTP/1.1 that is the socket itself, with what had been read beyond the 101 in front; over
 //! HTTP/2 it is one stream of a shared connection.
 
 use std::io;
@@ -29,15 +29,14 @@ pub enum Tunnel {
 ///
 /// # Errors
 /// When the connection ends before the switch is done.
-pub async fn upgraded<B: RequestBody>(mut response: Response<Body<B>>) -> io::Result<Tunnel> {
+pub async fn upgraded<B: RequestBody>(response: Response<Body<B>>) -> io::Result<Tunnel> {
     if response.version() == Version::HTTP_2 {
         let upgraded = hyper::upgrade::on(response)
             .await
             .map_err(io::Error::other)?;
         return Ok(Tunnel::Http2(TokioIo::new(upgraded)));
     }
-    let raw = std::future::poll_fn(|cx| response.body_mut().poll_raw(cx)).await;
-    match raw {
+    match response.into_body().into_raw() {
         Some((stream, read)) => Ok(Tunnel::Http1(stream, read)),
         None => Err(io::ErrorKind::NotConnected.into()),
     }

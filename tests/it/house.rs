@@ -11,7 +11,15 @@ use std::path::{Path, PathBuf};
 /// Rooms by floor, lowest first. A file uses its own room and the floors below.
 const FLOORS: [&[&str]; 6] = [
     &["config", "live"],
-    &["tls", "net", "limits", "telemetry", "drain", "readiness"],
+    &[
+        "tls",
+        "net",
+        "limits",
+        "syntax",
+        "telemetry",
+        "drain",
+        "readiness",
+    ],
     &["upstream", "proxy"],
     &["runtime", "reload", "admin", "signal"],
     &["app", "check", "inject"],

@@ -2,8 +2,8 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::config;
 use crate::proxy::activity::{Activity, Upload};
 use crate::proxy::headers::strip_trailers;
 use crate::telemetry::record::{Record, Transferred};
-use crate::upstream::BoxError;
+use crate::upstream::{BoxError, OnContinue};
 
 /// A client that expects 100 and hears nothing sends after about a second (curl does); so do we.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
@@ -140,16 +140,8 @@ pub(in crate::proxy) fn incoming(
 
 impl Gate {
     fn on<B>(request: &mut Request<B>) -> Self {
-        let (open, opened) = oneshot::channel();
-        let open = Mutex::new(Some(open));
-        hyper::ext::on_informational(request, move |answer| {
-            if answer.status() == http::StatusCode::CONTINUE
-                && let Some(open) = open.lock().unwrap_or_else(PoisonError::into_inner).take()
-            {
-                // Nobody behind the gate: the body was given up already.
-                let _ = open.send(());
-            }
-        });
+        let (on_continue, opened) = OnContinue::new();
+        request.extensions_mut().insert(on_continue);
         Self {
             opened: Some(opened),
             patience: Box::pin(tokio::time::sleep(CONTINUE_PATIENCE)),
@@ -160,7 +152,7 @@ impl Gate {
         if let Some(opened) = &mut self.opened {
             match Pin::new(opened).poll(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(()),
-                // The callback is gone with its request: patience decides.
+                // No word can come any more: patience decides.
                 Poll::Ready(Err(_)) => self.opened = None,
                 Poll::Pending => {}
             }

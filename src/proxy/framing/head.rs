@@ -7,7 +7,7 @@
 use http::Uri;
 
 use super::After;
-use super::bytes;
+use crate::syntax::{self, Limits};
 
 /// hyper takes no longer target.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
@@ -15,15 +15,6 @@ const MAX_TARGET: usize = u16::MAX as usize - 1;
 const MAX_METHOD: usize = 32;
 /// hyper keeps the last two values for itself.
 const MAX_LENGTH: u64 = u64::MAX - 2;
-
-/// How large a head may be.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::proxy) struct Limits {
-    /// Bytes, `--max-header-size`.
-    pub(in crate::proxy) size: u32,
-    /// Lines, `--max-headers`.
-    pub(in crate::proxy) fields: u16,
-}
 
 /// Why a head is refused, as the client, log and metric are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +65,12 @@ impl HeadFault {
         }
     }
 
+    /// A chunked body of which nothing was passed on yet.
+    pub(super) const UNSOUND_CHUNKS: Self =
+        Self::bad_framing("the chunked body is not well-formed");
+
     /// Where the body ends is not said, or not in one way.
-    pub(super) const fn bad_framing(words: &'static str) -> Self {
+    const fn bad_framing(words: &'static str) -> Self {
         Self {
             status: 400,
             flag: "bad_framing",
@@ -173,7 +168,7 @@ impl Head {
         };
         // A carriage return at the end of the last read was not followed by its line feed.
         let had_return = self.seen > self.line && bytes[self.seen - 1] == b'\r';
-        if !bytes::are_value(judged) || (had_return && !fresh.is_empty()) {
+        if !syntax::are_value(judged) || (had_return && !fresh.is_empty()) {
             return Scan::Refused(CONTROL);
         }
         self.seen = bytes.len();
@@ -200,7 +195,7 @@ impl Head {
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), HeadFault> {
-        let colon = bytes::token_length(line);
+        let colon = syntax::token_length(line);
         match line.get(colon) {
             Some(b':') if colon > 0 => {}
             Some(b' ' | b'\t') if colon == 0 => {
@@ -221,7 +216,7 @@ impl Head {
             }
         }
         let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if !bytes::are_value(value) {
+        if !syntax::are_value(value) {
             return Err(CONTROL);
         }
         match name.len() {
@@ -285,7 +280,7 @@ const CONTROL: HeadFault = HeadFault::bad_field("a control character in the requ
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 section 3).
 fn request_line(line: &[u8]) -> Result<Version, HeadFault> {
-    let method = bytes::method_length(line);
+    let method = syntax::method_length(line);
     if method == 0 || method > MAX_METHOD || line.get(method) != Some(&b' ') {
         return Err(HeadFault::bad_line(
             "the request line does not begin with a method in capitals and one space",
@@ -330,7 +325,7 @@ fn request_line(line: &[u8]) -> Result<Version, HeadFault> {
 /// Whether `target` has one of the four forms of RFC 9112 section 3.2.
 fn is_target(method: &[u8], target: &[u8]) -> bool {
     match target.first() {
-        Some(b'/') => bytes::is_path_and_query(target),
+        Some(b'/') => syntax::is_path_and_query(target),
         Some(b'*') => target.len() == 1 && method == b"OPTIONS",
         _ if !target.iter().all(u8::is_ascii_graphic) || target.contains(&b'#') => false,
         // Whether it may be asked for is decided on the parsed request; here only that it parses.

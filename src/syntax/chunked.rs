@@ -2,23 +2,19 @@
 //! leaps where it is data.
 //!
 //! Stricter than the grammar in two points that parsers disagree on: no white space beside the
-//! size, and no extension or trailer section without end. The bytes go on to hyper as they are;
-//! hyper drops extensions, and writes framing of its own towards the application.
+//! size, and no extension or trailer section without end. Of what clients send the bytes go on to
+//! hyper as they are, which drops extensions; of what the application sends the data is taken out.
 
-use super::bytes;
-use super::head::{HeadFault, Limits};
+use super::{Limits, bytes};
 
 /// More hexadecimal digits than a 64-bit length has.
 const MAX_DIGITS: u8 = 16;
 /// Chunk extensions of one body, all together.
 const MAX_EXTENSIONS: u32 = 8 * 1024;
 
-/// What the client is told when nothing of its request was passed on.
-pub(super) const UNSOUND: HeadFault = HeadFault::bad_framing("the chunked body is not well-formed");
-
 /// Where in a chunked body the reading is.
 #[derive(Debug)]
-pub(super) struct Chunked {
+pub struct Chunked {
     limits: Limits,
     at: At,
     extensions: u32,
@@ -43,12 +39,27 @@ enum At {
 
 /// Where a step through the bytes has led.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// All bytes are of the body, and it goes on.
     More,
     /// The body has ended after this many.
     End(usize),
     /// The byte after this many breaks a rule.
+    Unsound(usize),
+}
+
+/// What the next bytes of a chunked body are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// So many of framing.
+    Framing(usize),
+    /// So many of data.
+    Data(usize),
+    /// So many of the trailer section.
+    Trailers(usize),
+    /// So many of the trailer section, with which the body ends.
+    End(usize),
+    /// The byte after so many of framing breaks a rule.
     Unsound(usize),
 }
 
@@ -58,7 +69,8 @@ const SIZE: At = At::Size {
 };
 
 impl Chunked {
-    pub(super) fn new(limits: Limits) -> Self {
+    /// At the beginning of a body whose trailer section is within `limits`.
+    pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             at: SIZE,
@@ -69,32 +81,56 @@ impl Chunked {
     }
 
     /// Goes through `bytes` as far as the body reaches.
-    pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
+    pub fn step(&mut self, bytes: &[u8]) -> Step {
         let mut i = 0;
-        while let Some(byte) = bytes.get(i) {
-            if let At::Data(left) = self.at {
-                let here = bytes.len() - i;
-                let n = usize::try_from(left).map_or(here, |left| left.min(here));
-                i += n;
-                self.at = match left - n as u64 {
-                    0 => At::DataCr,
-                    left => At::Data(left),
-                };
-                continue;
+        while i < bytes.len() {
+            match self.piece(&bytes[i..]) {
+                Piece::Framing(n) | Piece::Data(n) | Piece::Trailers(n) => i += n,
+                Piece::End(n) => return Step::End(i + n),
+                Piece::Unsound(n) => return Step::Unsound(i + n),
             }
+        }
+        Step::More
+    }
+
+    /// What `bytes`, of which there is at least one, begin with.
+    pub fn piece(&mut self, bytes: &[u8]) -> Piece {
+        if let At::Data(left) = self.at {
+            let here = bytes.len();
+            let n = usize::try_from(left).map_or(here, |left| left.min(here));
+            self.at = match left - n as u64 {
+                0 => At::DataCr,
+                left => At::Data(left),
+            };
+            return Piece::Data(n);
+        }
+        let begins_in_trailers = self.is_in_trailers();
+        for (i, byte) in bytes.iter().enumerate() {
             if matches!(self.at, At::EndLf) {
                 return match byte {
-                    b'\n' => Step::End(i + 1),
-                    _ => Step::Unsound(i),
+                    b'\n' => Piece::End(i + 1),
+                    _ => Piece::Unsound(i),
                 };
             }
             match self.next(*byte) {
                 Some(at) => self.at = at,
-                None => return Step::Unsound(i),
+                None => return Piece::Unsound(i),
             }
-            i += 1;
+            if matches!(self.at, At::Data(_)) || self.is_in_trailers() != begins_in_trailers {
+                return Piece::Framing(i + 1);
+            }
         }
-        Step::More
+        match begins_in_trailers {
+            true => Piece::Trailers(bytes.len()),
+            false => Piece::Framing(bytes.len()),
+        }
+    }
+
+    fn is_in_trailers(&self) -> bool {
+        matches!(
+            self.at,
+            At::Line | At::Name | At::Value | At::ValueLf | At::EndLf
+        )
     }
 
     /// Where `byte`, which is framing, leads; `None` when it may not stand here.
@@ -130,12 +166,12 @@ impl Chunked {
         }
         match (self.at, byte) {
             (At::Line, b'\r') => Some(At::EndLf),
-            (At::Line, byte) if bytes::is_token(byte) => {
+            (At::Line, byte) if bytes::is_token_byte(byte) => {
                 self.trailers += 1;
                 (self.trailers <= self.limits.fields).then_some(At::Name)
             }
             (At::Name, b':') => Some(At::Value),
-            (At::Name, byte) if bytes::is_token(byte) => Some(At::Name),
+            (At::Name, byte) if bytes::is_token_byte(byte) => Some(At::Name),
             (At::Value, b'\r') => Some(At::ValueLf),
             (At::Value, byte) if bytes::is_value(byte) => Some(At::Value),
             (At::ValueLf, b'\n') => Some(At::Line),
@@ -186,6 +222,36 @@ mod tests {
         ] {
             let followed = [body.as_bytes(), b"GET"].concat();
             assert_eq!(step(&followed), Step::End(body.len()), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn data_and_trailers_are_told_from_framing() {
+        let body = b"5;x\r\nhello\r\n2\r\n, \r\n0\r\nA: b\r\n\r\nrest";
+        for cut in 1..body.len() {
+            let (mut data, mut trailers) = (Vec::new(), Vec::new());
+            let mut chunked = Chunked::new(LIMITS);
+            let mut ended = false;
+            for mut bytes in body.chunks(cut) {
+                while !bytes.is_empty() && !ended {
+                    let n = match chunked.piece(bytes) {
+                        Piece::Framing(n) => n,
+                        Piece::Data(n) => {
+                            data.extend_from_slice(&bytes[..n]);
+                            n
+                        }
+                        piece @ (Piece::Trailers(n) | Piece::End(n)) => {
+                            trailers.extend_from_slice(&bytes[..n]);
+                            ended = matches!(piece, Piece::End(_));
+                            n
+                        }
+                        Piece::Unsound(n) => panic!("unsound after {n}"),
+                    };
+                    bytes = &bytes[n..];
+                }
+            }
+            assert_eq!(data, b"hello, ");
+            assert_eq!(trailers, b"A: b\r\n\r\n");
         }
     }
 

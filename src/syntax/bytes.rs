@@ -58,7 +58,7 @@ fn is(byte: u8, class: u8) -> bool {
 }
 
 /// How many of `bytes` are of a field name.
-pub(super) fn token_length(bytes: &[u8]) -> usize {
+pub fn token_length(bytes: &[u8]) -> usize {
     bytes
         .iter()
         .position(|b| !is(*b, TOKEN))
@@ -66,12 +66,12 @@ pub(super) fn token_length(bytes: &[u8]) -> usize {
 }
 
 /// Whether `byte` may be part of a field name.
-pub(super) fn is_token(byte: u8) -> bool {
+pub fn is_token_byte(byte: u8) -> bool {
     is(byte, TOKEN)
 }
 
 /// How many of `bytes` are of a method.
-pub(super) fn method_length(bytes: &[u8]) -> usize {
+pub fn method_length(bytes: &[u8]) -> usize {
     bytes
         .iter()
         .position(|b| !is(*b, METHOD))
@@ -79,7 +79,7 @@ pub(super) fn method_length(bytes: &[u8]) -> usize {
 }
 
 /// Whether `target` is a path with an optional query.
-pub(super) fn is_path_and_query(target: &[u8]) -> bool {
+pub fn is_path_and_query(target: &[u8]) -> bool {
     let path = target
         .iter()
         .position(|b| !is(*b, PATH))
@@ -98,7 +98,7 @@ pub(super) const fn is_value(byte: u8) -> bool {
 
 /// Whether all of `bytes` may be of a field value. Without an early end, so that it is done many
 /// bytes at a time.
-pub(super) fn are_value(bytes: &[u8]) -> bool {
+pub fn are_value(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |good, b| good & is_value(*b))
 }
 
@@ -129,7 +129,7 @@ mod tests {
                 "{byte:#x}"
             );
             assert_eq!(
-                is_token(byte),
+                is_token_byte(byte),
                 http::HeaderName::from_bytes(&[byte]).is_ok(),
                 "{byte:#x}"
             );

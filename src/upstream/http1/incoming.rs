@@ -1,0 +1,299 @@
+//! The body of an answer, taken out of its framing as it is read.
+//!
+//! Nothing is read ahead: the connection is read when the client wants more, and goes back into the
+//! pool with the last byte. Invariant: a body that ends early is an error, never a clean end.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::connection::Connection;
+use super::head::BodyFraming;
+use crate::net::Stream;
+use crate::syntax::{Chunked, Limits, Piece};
+use crate::upstream::{BoxError, RequestBody, Shared};
+
+/// Read at once of a long body. Reads larger than the L2 cache are what makes large copies slow.
+const READ: usize = 64 * 1024;
+
+/// An empty line: the end of a trailer section, and all of an empty one.
+const END_OF_SECTION: usize = 2;
+
+/// The body of an answer over HTTP/1.1.
+#[derive(Debug)]
+pub(in crate::upstream) struct Incoming<B: RequestBody> {
+    /// `None` once the connection is back in the pool, gone, or given away.
+    link: Option<Link<B>>,
+    rest: Rest,
+}
+
+/// The connection that the body comes on.
+#[derive(Debug)]
+struct Link<B: RequestBody> {
+    connection: Box<Connection<B>>,
+    shared: Arc<Shared<B>>,
+    /// How long the connection may be kept behind this answer.
+    keep: Duration,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What is still to come.
+#[derive(Debug)]
+enum Rest {
+    Nothing,
+    Length(u64),
+    Chunks(Chunks),
+    UntilClose,
+}
+
+#[derive(Debug)]
+struct Chunks {
+    framing: Chunked,
+    limits: Limits,
+    /// Bytes that were read and are data of the current chunk.
+    data: usize,
+    trailers: Vec<u8>,
+    is_over: bool,
+}
+
+impl<B: RequestBody> Incoming<B> {
+    /// The body that `framing` says comes next on `connection`.
+    pub(super) fn new(
+        framing: BodyFraming,
+        connection: Box<Connection<B>>,
+        shared: Arc<Shared<B>>,
+        keep: Duration,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        shared.telemetry.metrics.upstream.active.increment();
+        let limits = shared.limits.section();
+        Self {
+            link: Some(Link {
+                connection,
+                shared,
+                keep,
+                _permit: permit,
+            }),
+            rest: match framing {
+                BodyFraming::Empty => Rest::Nothing,
+                BodyFraming::Length(length) => Rest::Length(length),
+                BodyFraming::UntilClose => Rest::UntilClose,
+                BodyFraming::Chunked => Rest::Chunks(Chunks {
+                    framing: Chunked::new(limits),
+                    limits,
+                    data: 0,
+                    trailers: Vec::new(),
+                    is_over: false,
+                }),
+            },
+        }
+    }
+
+    pub(in crate::upstream) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(link) = &mut self.link else {
+            return Poll::Ready(None);
+        };
+        let polled = match link.connection.poll_upload(cx) {
+            Ok(()) => ready!(self.rest.poll_frame(&mut link.connection, cx)),
+            Err(error) => Some(Err(error.into())),
+        };
+        match &polled {
+            Some(Err(_)) => self.abandon(),
+            _ if self.rest.is_nothing() => self.release(),
+            _ => {}
+        }
+        Poll::Ready(polled)
+    }
+
+    pub(in crate::upstream) fn is_end_stream(&self) -> bool {
+        self.rest.is_nothing()
+    }
+
+    pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
+        match self.rest {
+            Rest::Nothing => SizeHint::with_exact(0),
+            Rest::Length(left) => SizeHint::with_exact(left),
+            Rest::Chunks(_) | Rest::UntilClose => SizeHint::default(),
+        }
+    }
+
+    /// The socket of a connection that has switched, and what had been read beyond the head.
+    pub(in crate::upstream) fn into_raw(mut self) -> Option<(Stream, Bytes)> {
+        let link = self.let_go()?;
+        Some(link.connection.into_raw())
+    }
+
+    /// The body is over: the connection goes back to the pool if it is fit for it.
+    fn release(&mut self) {
+        let Some(mut link) = self.let_go() else {
+            return;
+        };
+        if link.connection.is_at_rest() && !link.keep.is_zero() {
+            link.connection.rest();
+            let until = Instant::now() + link.keep;
+            link.shared.pool.put(link.connection, until);
+        }
+    }
+
+    /// Nothing more comes, and the connection is closed.
+    fn abandon(&mut self) {
+        self.let_go();
+        self.rest = Rest::Nothing;
+    }
+
+    fn let_go(&mut self) -> Option<Link<B>> {
+        let link = self.link.take()?;
+        link.shared.telemetry.metrics.upstream.active.decrement();
+        Some(link)
+    }
+}
+
+impl<B: RequestBody> Drop for Incoming<B> {
+    fn drop(&mut self) {
+        if self.rest.is_nothing() {
+            // An answer without a body: nobody polled for its end.
+            self.release();
+        } else {
+            self.let_go();
+        }
+    }
+}
+
+impl Rest {
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    fn poll_frame<B: RequestBody>(
+        &mut self,
+        connection: &mut Connection<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            match self.next(connection) {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+                Ok(None) if self.is_nothing() => return Poll::Ready(None),
+                Ok(None) => {}
+            }
+            let most = match self {
+                Self::Length(left) => usize::try_from(*left).map_or(READ, |left| left.min(READ)),
+                _ => READ,
+            };
+            match (ready!(connection.poll_read(cx, most)), &*self) {
+                (Ok(0), Self::UntilClose) => {
+                    *self = Self::Nothing;
+                    return Poll::Ready(None);
+                }
+                (Ok(0), _) => {
+                    let early = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Some(Err(early.into())));
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => return Poll::Ready(Some(Err(error.into()))),
+            }
+        }
+    }
+
+    /// What has been read of the body.
+    fn next<B: RequestBody>(
+        &mut self,
+        connection: &mut Connection<B>,
+    ) -> Result<Option<Frame<Bytes>>, BoxError> {
+        let here = connection.unread().len();
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Length(_) | Self::UntilClose if here == 0 => Ok(None),
+            Self::Length(left) => {
+                let n = usize::try_from(*left).map_or(here, |left| left.min(here));
+                *left -= n as u64;
+                if *left == 0 {
+                    *self = Self::Nothing;
+                }
+                Ok(Some(Frame::data(connection.take(n))))
+            }
+            Self::UntilClose => Ok(Some(Frame::data(connection.take(here)))),
+            Self::Chunks(chunks) => {
+                let frame = chunks.next(connection)?;
+                if chunks.is_over && chunks.trailers.is_empty() {
+                    *self = Self::Nothing;
+                }
+                Ok(frame)
+            }
+        }
+    }
+}
+
+impl Chunks {
+    fn next<B: RequestBody>(
+        &mut self,
+        connection: &mut Connection<B>,
+    ) -> Result<Option<Frame<Bytes>>, BoxError> {
+        self.go_to_data(connection)?;
+        if self.data > 0 {
+            let data = connection.take(std::mem::take(&mut self.data));
+            // The end often comes along, and whoever sends the data on can end with it.
+            self.go_to_data(connection)?;
+            return Ok(Some(Frame::data(data)));
+        }
+        match std::mem::take(&mut self.trailers) {
+            section if self.is_over && !section.is_empty() => {
+                Ok(Some(Frame::trailers(self.fields(&section)?)))
+            }
+            section => {
+                self.trailers = section;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Passes over framing, up to data or the end.
+    fn go_to_data<B: RequestBody>(
+        &mut self,
+        connection: &mut Connection<B>,
+    ) -> Result<(), BoxError> {
+        while self.data == 0 && !self.is_over && !connection.unread().is_empty() {
+            let unread = connection.unread();
+            match self.framing.piece(unread) {
+                Piece::Data(n) => self.data = n,
+                Piece::Framing(n) => connection.skip(n),
+                Piece::Trailers(n) => {
+                    self.trailers.extend_from_slice(&unread[..n]);
+                    connection.skip(n);
+                }
+                Piece::End(n) => {
+                    self.trailers.extend_from_slice(&unread[..n]);
+                    connection.skip(n);
+                    self.is_over = true;
+                    if self.trailers.len() == END_OF_SECTION {
+                        self.trailers.clear();
+                    }
+                }
+                Piece::Unsound(_) => return Err("the chunked body is not well-formed".into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn fields(&self, section: &[u8]) -> Result<HeaderMap, BoxError> {
+        let mut fields = vec![httparse::EMPTY_HEADER; usize::from(self.limits.fields)];
+        let parsed = httparse::parse_headers(section, &mut fields)?;
+        let mut trailers = HeaderMap::new();
+        if let httparse::Status::Complete((_, fields)) = parsed {
+            for field in fields {
+                let name = HeaderName::from_bytes(field.name.as_bytes())?;
+                trailers.append(name, HeaderValue::from_bytes(field.value)?);
+            }
+        }
+        Ok(trailers)
+    }
+}
