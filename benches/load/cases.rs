@@ -51,7 +51,7 @@ pub(crate) enum Pace {
     Saturated,
     /// This often a second, for everybody.
     Rate(f64),
-    /// Half of what the slowest can do.
+    /// Half of what the slowest can do, where our client can.
     HalfOfSlowest,
 }
 

@@ -12,10 +12,6 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::credentials::server_name;
 
-/// A small request.
-pub(crate) const REQUEST: &[u8] =
-    b"GET /small HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load\r\nAccept: */*\r\n\r\n";
-
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection after its handshake.
@@ -28,6 +24,11 @@ pub(crate) struct Head {
     pub(crate) body: usize,
     /// Whether the connection ends with this answer.
     pub(crate) last: bool,
+}
+
+/// A request for `path`.
+pub(crate) fn request_for(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load\r\nAccept: */*\r\n\r\n")
 }
 
 /// Connects and shakes hands.
@@ -89,7 +90,7 @@ pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>> {
 }
 
 fn exchange(connection: &mut Connection) -> Result<()> {
-    connection.write_all(REQUEST)?;
+    connection.write_all(request_for("/small").as_bytes())?;
     connection.flush()?;
     let mut received = Vec::with_capacity(1024);
     let mut piece = [0; 4096];

@@ -8,8 +8,9 @@ use anyhow::{Result, bail};
 
 use super::{Case, Pace, Sessions, Work, memory};
 use crate::credentials::{Credentials, Exchange};
-use crate::generators::h2load::{self, Outcome, Requests};
-use crate::generators::{handshakes, steady, storm, websocket};
+use crate::generators::h2load::{self, Outcome, Protocol, Requests};
+use crate::generators::pace::{self, Clients, Tally};
+use crate::generators::{handshakes, steady, storm, streams, websocket};
 use crate::peers::Running;
 use crate::sample::{Metric, P99, Sample, higher, lower};
 
@@ -27,6 +28,10 @@ const CLOSED: Metric = lower("closed", "connections closed a rotation");
 
 /// Below this part of what was asked a rate was not held.
 const HELD: f64 = 0.97;
+/// What a client of HTTP/2 asks at once on a connection, as for the parts of a page.
+const TOGETHER: u32 = 8;
+/// What our client and the application hold on their CPU without being what is measured.
+const MOST: f64 = 10_000.0;
 const STORM_RATE: f64 = 1000.0;
 const ROTATION_RATE: f64 = 800.0;
 const OPEN: u32 = 16;
@@ -69,19 +74,14 @@ impl Bench<'_> {
 
     fn requests(&self, requests: &Requests, rate: Option<f64>, target: Target) -> Result<Sample> {
         let requests = self.with_file(requests);
-        let log = self.directory.join("h2load.log");
-        let outcome = h2load::timed(&requests, target, self.time, rate, &log)?;
-        let sample = Sample {
-            short: rate.is_some_and(|rate| outcome.per_second < HELD * rate),
-            ..Sample::default()
-        };
-        let sample = sample
+        if rate.is_some() {
+            let (tally, nanoseconds) = self.paced(&requests, rate, target)?;
+            return Ok(self.told(tally, nanoseconds, rate, (CPU_REQUEST, REQUESTS)));
+        }
+        let outcome = h2load::timed(&requests, target, self.time)?;
+        Ok(Sample::default()
             .with(CPU_REQUEST, per_unit(&outcome, 1e3))
-            .with(REQUESTS, outcome.per_second);
-        Ok(match rate {
-            Some(_) => sample.with_latencies(outcome.latencies),
-            None => sample,
-        })
+            .with(REQUESTS, outcome.per_second))
     }
 
     fn transfer(&self, requests: &Requests, target: Target) -> Result<Sample> {
@@ -118,26 +118,74 @@ impl Bench<'_> {
             .with(CONNECTIONS, count / tally.took.as_secs_f64()))
     }
 
-    fn websocket(&self, rate: Option<f64>, target: Target) -> Result<Sample> {
+    /// Requests at a rate: their tally, and the CPU time of the proxy.
+    fn paced(
+        &self,
+        requests: &Requests,
+        rate: Option<f64>,
+        (address, group): Target,
+    ) -> Result<(Tally, u64)> {
         let config = self.credentials.client(Exchange::X25519);
-        let talk = websocket::Talk {
-            connections: 32,
+        let pace = pace::Pace {
             rate,
+            together: match requests.protocol {
+                Protocol::Http1 => 1,
+                Protocol::Http2 => TOGETHER,
+            },
             time: self.time,
         };
-        let tally = self
-            .runtime
-            .block_on(websocket::run(config, target, talk))?;
-        let count = tally.latencies.len() as f64;
-        let per_second = count / self.time.as_secs_f64();
+        let (tally, nanoseconds) = self.runtime.block_on(async {
+            match requests.protocol {
+                Protocol::Http1 => {
+                    let (connections, path) = (requests.connections, requests.path);
+                    let mut clients =
+                        steady::Clients::connect(config, address, connections, path).await?;
+                    pace::measured(&mut clients, group, pace).await
+                }
+                Protocol::Http2 => {
+                    let mut clients = streams::Clients::connect(config, address, requests).await?;
+                    pace::measured(&mut clients, group, pace).await
+                }
+            }
+        })?;
+        if tally.lost > 0 {
+            bail!("{} requests were lost", tally.lost);
+        }
+        Ok((tally, nanoseconds))
+    }
+
+    fn websocket(&self, rate: Option<f64>, (address, group): Target) -> Result<Sample> {
+        let config = self.credentials.client(Exchange::X25519);
+        let pace = pace::Pace {
+            rate,
+            together: 1,
+            time: self.time,
+        };
+        let (tally, nanoseconds) = self.runtime.block_on(async {
+            let mut clients = websocket::Clients::connect(config, address, 32).await?;
+            pace::measured(&mut clients, group, pace).await
+        })?;
+        Ok(self.told(tally, nanoseconds, rate, (CPU_MESSAGE, MESSAGES)))
+    }
+
+    /// What a tally says: CPU time for each answer, answers a second, latencies.
+    fn told(
+        &self,
+        tally: Tally,
+        nanoseconds: u64,
+        rate: Option<f64>,
+        (cpu, speed): (Metric, Metric),
+    ) -> Sample {
+        let per_second = tally.timely as f64 / self.time.as_secs_f64();
         let sample = Sample {
             short: rate.is_some_and(|rate| per_second < HELD * rate),
             ..Sample::default()
         };
-        Ok(sample
-            .with(CPU_MESSAGE, tally.nanoseconds as f64 / count / 1e3)
-            .with(MESSAGES, per_second)
-            .with_latencies(tally.latencies))
+        let each = nanoseconds as f64 / tally.latencies.len() as f64;
+        sample
+            .with(cpu, each / 1e3)
+            .with(speed, per_second)
+            .with_latencies(tally.latencies)
     }
 
     fn storm(&self, proxy: &Running) -> Result<Sample> {
@@ -185,15 +233,20 @@ impl Bench<'_> {
         Ok(sample.with_latencies(tally.latencies))
     }
 
-    fn steady(&self, proxy: &Running, rate: f64, time: Duration) -> Result<steady::Tally> {
+    fn steady(&self, proxy: &Running, rate: f64, time: Duration) -> Result<Tally> {
         let config = self.credentials.client(Exchange::X25519);
-        let pace = steady::Pace {
-            connections: OPEN,
-            rate,
-            time,
-        };
-        self.runtime
-            .block_on(steady::run(config, proxy.address, pace))
+        let rate = Some(rate);
+        self.runtime.block_on(async {
+            let mut clients =
+                steady::Clients::connect(config, proxy.address, OPEN, "/small").await?;
+            let together = 1;
+            let pace = pace::Pace {
+                rate,
+                together,
+                time,
+            };
+            clients.ask(pace).await
+        })
     }
 
     /// With the file to send, which is in the run's directory.
@@ -216,21 +269,20 @@ impl Pace {
     }
 }
 
-/// Half of the requests a second that the slowest of `proxies` can do; 0 where that is not asked.
-/// What fails here fails in its round too, and is told there.
+/// Half of the requests a second that the slowest of `proxies` can do, [`MOST`] at most; 0 where
+/// that is not asked. What fails here fails in its round too, and is told there.
 pub(crate) fn calibrate(bench: &Bench<'_>, case: &Case, proxies: &[&Running]) -> f64 {
     let Work::Requests(requests, Pace::HalfOfSlowest) = &case.work else {
         return 0.0;
     };
     let speeds = proxies.iter().filter_map(|proxy| {
         let target = (proxy.address, proxy.group());
-        let outcome = h2load::timed(requests, target, bench.time, None, Path::new(""));
+        let outcome = h2load::timed(requests, target, bench.time);
         outcome.ok().map(|outcome| outcome.per_second)
     });
     let slowest = speeds.reduce(f64::min).unwrap_or(0.0);
-    // Whole requests a second for each connection are what h2load can do.
-    let connections = f64::from(requests.connections);
-    (slowest / 2.0 / connections).floor().max(1.0) * connections
+    // In round numbers, for whoever reads of it.
+    ((slowest / 200.0).floor().max(1.0) * 100.0).min(MOST)
 }
 
 fn per_unit(outcome: &Outcome, nanoseconds: f64) -> f64 {

@@ -3,10 +3,9 @@
 //! The proxy's CPU time is read when h2load says that the counted time begins and ends, so that
 //! handshakes and the first requests are in no figure.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,11 +43,9 @@ pub(crate) struct Outcome {
     /// On a CPU, of the proxy.
     pub(crate) nanoseconds: u64,
     pub(crate) per_second: f64,
-    /// In microseconds, where asked for.
-    pub(crate) latencies: Vec<u32>,
 }
 
-/// Asks for `time`, as fast as it goes or, with `rate`, this often a second over all connections.
+/// Asks for `time`, as fast as it goes.
 ///
 /// On a machine that is busy otherwise nothing may come back in a short time: then it asks for
 /// longer, and what works slowly is not taken for what does not work.
@@ -56,49 +53,28 @@ pub(crate) fn timed(
     requests: &Requests,
     target: (SocketAddr, u32),
     time: Duration,
-    rate: Option<f64>,
-    log: &Path,
 ) -> Result<Outcome> {
     for time in [time, time * 4] {
-        let outcome = timed_once(requests, target, time, rate, log)?;
+        let outcome = timed_once(requests, target, time)?;
         if outcome.requests > 0 {
             return Ok(outcome);
         }
     }
-    let outcome = timed_once(requests, target, time * 16, rate, log)?;
+    let outcome = timed_once(requests, target, time * 16)?;
     if outcome.requests == 0 {
         bail!("nothing was answered");
     }
     Ok(outcome)
 }
 
-fn timed_once(
-    requests: &Requests,
-    target: (SocketAddr, u32),
-    time: Duration,
-    rate: Option<f64>,
-    log: &Path,
-) -> Result<Outcome> {
+fn timed_once(requests: &Requests, target: (SocketAddr, u32), time: Duration) -> Result<Outcome> {
     let mut command = requests.command();
     let warm_up = (time / 3).max(Duration::from_millis(200));
     command
         .args(["-D", &format!("{}ms", time.as_millis())])
         .arg(format!("--warm-up-time={}ms", warm_up.as_millis()));
-    if let Some(rate) = rate {
-        // h2load writes behind what is there.
-        File::create(log)?;
-        let each = (rate / f64::from(requests.connections)).round().max(1.0);
-        command
-            .arg(format!("--rps={each}"))
-            .arg(format!("--log-file={}", log.display()));
-    }
     let mut outcome = requests.run(command, target)?;
     outcome.per_second = outcome.requests as f64 / time.as_secs_f64();
-    if rate.is_some() {
-        let text = std::fs::read_to_string(log)?;
-        let last = text.lines().filter_map(|line| line.rsplit('\t').next());
-        outcome.latencies = last.filter_map(|field| field.parse().ok()).collect();
-    }
     Ok(outcome)
 }
 
@@ -182,6 +158,5 @@ fn outcome(said: &str) -> Result<Outcome> {
         requests,
         nanoseconds: 0,
         per_second: per_second.unwrap_or_default(),
-        latencies: Vec::new(),
     })
 }

@@ -1,7 +1,4 @@
-//! Small HTTP/1.1 requests at a pace, on connections that are opened anew when they end.
-//!
-//! A latency counts from when a request was due: one that waits for the one before it is late, and
-//! its time says so.
+//! HTTP/1.1 requests at a pace, on connections that are opened anew when they end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,57 +10,58 @@ use futures_util::future::join_all;
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::pace::{self, Beats, Pace, Tally};
 use crate::client;
 use crate::credentials::server_name;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How much is asked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) connections: u32,
-    /// Requests a second over all of them.
-    pub(crate) rate: f64,
-    pub(crate) time: Duration,
+/// Clients that each have a connection and ask the same.
+pub(crate) struct Clients {
+    server: Server,
+    streams: Vec<TlsStream<TcpStream>>,
 }
 
-/// What became of it.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// In microseconds.
-    pub(crate) latencies: Vec<u32>,
-    /// Requests that were sent and got no answer.
-    pub(crate) lost: u64,
-    /// Connections that the proxy closed between two requests.
-    pub(crate) closed: u64,
+/// Where to connect to, and what to ask.
+struct Server {
+    connector: TlsConnector,
+    address: SocketAddr,
+    request: String,
 }
 
-/// Asks at this pace.
-pub(crate) async fn run(config: ClientConfig, address: SocketAddr, pace: Pace) -> Result<Tally> {
-    let connector = TlsConnector::from(Arc::new(config));
-    let mut streams = Vec::new();
-    for _ in 0..pace.connections {
-        streams.push(connect(&connector, address).await?);
+impl Clients {
+    /// Connects so many, one after the other.
+    pub(crate) async fn connect(
+        config: ClientConfig,
+        address: SocketAddr,
+        connections: u32,
+        path: &str,
+    ) -> Result<Self> {
+        let server = Server {
+            connector: TlsConnector::from(Arc::new(config)),
+            address,
+            request: client::request_for(path),
+        };
+        let mut streams = Vec::new();
+        for _ in 0..connections {
+            streams.push(server.connect().await?);
+        }
+        Ok(Self { server, streams })
     }
-    let start = Instant::now();
-    let period = Duration::from_secs_f64(f64::from(pace.connections) / pace.rate);
-    let clients = streams.into_iter().zip(0..).map(|(stream, number)| {
-        let first = start + period * number / pace.connections;
-        let times = (first, period, start + pace.time);
-        ask(&connector, address, stream, times)
-    });
-    let mut total = Tally::default();
-    for tally in join_all(clients).await {
-        let tally = tally?;
-        total.latencies.extend(tally.latencies);
-        total.lost += tally.lost;
-        total.closed += tally.closed;
+}
+
+impl pace::Clients for Clients {
+    async fn ask(&mut self, pace: Pace) -> Result<Tally> {
+        let beats = pace::begin(pace, self.streams.len());
+        let server = &self.server;
+        let clients = self.streams.iter_mut().zip(beats);
+        let asking = clients.map(|(stream, beats)| server.ask(stream, beats));
+        Tally::sum(join_all(asking).await)
     }
-    Ok(total)
 }
 
 /// Connects and shakes hands.
@@ -81,61 +79,58 @@ pub(crate) async fn connect(
         .context("no handshake")??)
 }
 
-async fn ask(
-    connector: &TlsConnector,
-    address: SocketAddr,
-    mut stream: TlsStream<TcpStream>,
-    (mut due, period, end): (Instant, Duration, Instant),
-) -> Result<Tally> {
-    let mut tally = Tally::default();
-    while due < end {
-        let mut from = due;
-        if Instant::now() < due {
-            sleep_until(due).await;
-            // Not the proxy's: timers tick by the millisecond.
-            from = Instant::now();
-        }
-        // A careful client looks before it sends.
-        if let Some(read) = stream.read(&mut [0]).now_or_never() {
-            if read.is_ok_and(|count| count > 0) {
-                bail!("an answer that nobody asked for");
-            }
-            tally.closed += 1;
-            stream = connect(connector, address).await?;
-        }
-        match timeout_at(Instant::now() + PATIENCE, exchange(&mut stream)).await {
-            Ok(Ok(last)) => {
-                let took = from.elapsed().as_micros();
-                tally
-                    .latencies
-                    .push(u32::try_from(took).unwrap_or(u32::MAX));
-                if last {
-                    stream = connect(connector, address).await?;
-                }
-            }
-            Ok(Err(_)) | Err(_) => {
-                tally.lost += 1;
-                stream = connect(connector, address).await?;
-            }
-        }
-        due += period;
+impl Server {
+    async fn connect(&self) -> Result<TlsStream<TcpStream>> {
+        connect(&self.connector, self.address).await
     }
-    Ok(tally)
-}
 
-/// One request; whether the connection ends with its answer.
-async fn exchange(stream: &mut TlsStream<TcpStream>) -> Result<bool> {
-    stream.write_all(client::REQUEST).await?;
-    stream.flush().await?;
-    let mut received = Vec::with_capacity(1024);
-    loop {
-        if stream.read_buf(&mut received).await? == 0 {
-            bail!("closed before its answer");
+    async fn ask(&self, stream: &mut TlsStream<TcpStream>, mut beats: Beats) -> Result<Tally> {
+        let mut tally = Tally::default();
+        let mut received = Vec::with_capacity(16 * 1024);
+        while let Some(due) = beats.next().await? {
+            // A careful client looks before it sends.
+            if let Some(read) = stream.read(&mut [0]).now_or_never() {
+                if read.is_ok_and(|count| count > 0) {
+                    bail!("an answer that nobody asked for");
+                }
+                tally.closed += 1;
+                *stream = self.connect().await?;
+            }
+            let last = match timeout(PATIENCE, self.exchange(stream, &mut received)).await {
+                Ok(Ok(last)) => {
+                    tally.answered(due, &beats);
+                    last
+                }
+                Ok(Err(_)) | Err(_) => {
+                    tally.lost += 1;
+                    true
+                }
+            };
+            if last {
+                *stream = self.connect().await?;
+            }
         }
-        if let Some(head) = client::head(&received)?
-            && received.len() >= head.length + head.body
-        {
-            return Ok(head.last);
+        Ok(tally)
+    }
+
+    /// One request; whether the connection ends with its answer.
+    async fn exchange(
+        &self,
+        stream: &mut TlsStream<TcpStream>,
+        received: &mut Vec<u8>,
+    ) -> Result<bool> {
+        stream.write_all(self.request.as_bytes()).await?;
+        stream.flush().await?;
+        received.clear();
+        loop {
+            if stream.read_buf(received).await? == 0 {
+                bail!("closed before its answer");
+            }
+            if let Some(head) = client::head(received)?
+                && received.len() >= head.length + head.body
+            {
+                return Ok(head.last);
+            }
         }
     }
 }
