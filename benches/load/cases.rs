@@ -38,7 +38,7 @@ pub(crate) enum Work {
     Transfer(Requests),
     Handshakes(Exchange, Sessions),
     WebSocket(Pace),
-    /// Steady requests while new clients come without end.
+    /// Steady requests while new clients come by the dozen.
     Storm,
     /// Steady requests while the certificate is replaced each second.
     Rotation,
@@ -188,7 +188,7 @@ fn transfers_and_connections() -> Vec<Case> {
         ),
         case(
             "storm",
-            "1,000 requests/s on 16 open connections during a handshake storm",
+            "1,000 requests/s on 16 open connections while 1,000 new ones a second come, 50 at once",
             Storm,
         ),
         case(

@@ -191,20 +191,26 @@ impl Bench<'_> {
     fn storm(&self, proxy: &Running) -> Result<Sample> {
         let time = self.time * 2;
         let rise = Duration::from_millis(200);
+        let mut clients = self.open(proxy, STORM_RATE)?;
         let storm = storm::start(proxy.address, time + rise)?;
         // What comes before it rages is no storm.
         std::thread::sleep(rise);
-        let tally = self.steady(proxy, STORM_RATE, time)?;
+        let tally = self.ask(&mut clients, STORM_RATE, time)?;
         if tally.lost > 0 {
             bail!("{} requests on open connections were lost", tally.lost);
         }
-        let handshakes = storm.handshakes()? / (time + rise).as_secs_f64();
-        let sample = Sample::default().with_latencies(tally.latencies);
-        Ok(sample.led_by(P99).with(STORM, handshakes))
+        let served = storm.served()?;
+        let sample = Sample {
+            short: served < HELD,
+            ..Sample::default()
+        };
+        let sample = sample.with_latencies(tally.latencies);
+        Ok(sample.led_by(P99).with(STORM, served * storm::rate()))
     }
 
     fn rotation(&self, proxy: &Running) -> Result<Sample> {
         let count = self.time.as_secs().max(2);
+        let mut clients = self.open(proxy, ROTATION_RATE)?;
         let start = Instant::now();
         let rotate = || -> Result<()> {
             for turn in 0..count {
@@ -218,7 +224,7 @@ impl Bench<'_> {
         };
         let (tally, rotated) = std::thread::scope(|scope| {
             let rotating = scope.spawn(rotate);
-            let tally = self.steady(proxy, ROTATION_RATE, Duration::from_secs(count));
+            let tally = self.ask(&mut clients, ROTATION_RATE, Duration::from_secs(count));
             (tally, rotating.join())
         });
         match rotated {
@@ -233,20 +239,22 @@ impl Bench<'_> {
         Ok(sample.with_latencies(tally.latencies))
     }
 
-    fn steady(&self, proxy: &Running, rate: f64, time: Duration) -> Result<Tally> {
+    /// Connections that have had their first requests, as one in a hundred would be such otherwise.
+    fn open(&self, proxy: &Running, rate: f64) -> Result<steady::Clients> {
         let config = self.credentials.client(Exchange::X25519);
-        let rate = Some(rate);
-        self.runtime.block_on(async {
-            let mut clients =
-                steady::Clients::connect(config, proxy.address, OPEN, "/small").await?;
-            let together = 1;
-            let pace = pace::Pace {
-                rate,
-                together,
-                time,
-            };
-            clients.ask(pace).await
-        })
+        let connecting = steady::Clients::connect(config, proxy.address, OPEN, "/small");
+        let mut clients = self.runtime.block_on(connecting)?;
+        self.ask(&mut clients, rate, Duration::from_millis(200))?;
+        Ok(clients)
+    }
+
+    fn ask(&self, clients: &mut steady::Clients, rate: f64, time: Duration) -> Result<Tally> {
+        let pace = pace::Pace {
+            rate: Some(rate),
+            together: 1,
+            time,
+        };
+        self.runtime.block_on(clients.ask(pace))
     }
 
     /// With the file to send, which is in the run's directory.
