@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::measure::{Bench, Extent};
 use crate::accounting;
@@ -21,6 +21,10 @@ const RETURN: Metric = lower("after_over_rest", "a minute after, parts of rest")
 /// As many as a proxy that sets two descriptors aside for each can have below the usual hard limit
 /// of 20,000.
 const PEAK_CONNECTIONS: usize = 9800;
+/// Seconds for which memory is given time to settle, and the part by which two readings, two
+/// seconds apart, may differ then.
+const SETTLED: usize = 10;
+const SAME: f64 = 0.01;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Who comes.
@@ -42,17 +46,16 @@ pub(crate) fn recovery(extent: Extent) -> Duration {
 
 /// The crowd comes, is measured and leaves.
 pub(super) fn come(crowd: Crowd, bench: &Bench<'_>, proxy: &Running) -> Result<Sample> {
-    let (count, calm) = match (crowd, bench.extent) {
-        (Crowd::Idle, Extent::Full) => (3000, 3),
+    let (count, patience) = match (crowd, bench.extent) {
+        (Crowd::Idle, Extent::Full) => (3000, SETTLED),
+        // As soon as it is there: what becomes of it as it idles is the other case's.
         (Crowd::Peak, Extent::Full) => (PEAK_CONNECTIONS, 1),
         (_, Extent::Quick) => (300, 1),
     };
     let rest = accounting::memory(proxy.group())?;
     let config = bench.credentials.client(Exchange::X25519);
     let crowd_here = crowd::gather(config, proxy.address, count)?;
-    // What a proxy gives back while a connection idles it has given back then.
-    sleep(Duration::from_secs(calm));
-    let peak = accounting::memory(proxy.group())?;
+    let peak = settled(proxy, patience)?;
     drop(crowd_here);
     let sample = Sample::default();
     Ok(match crowd {
@@ -61,6 +64,25 @@ pub(super) fn come(crowd: Crowd, bench: &Bench<'_>, proxy: &Running) -> Result<S
             .with(REST, rest / MIB),
         Crowd::Peak => sample.with(REST, rest / MIB).with(PEAK, peak / MIB),
     })
+}
+
+/// Memory when it has settled, or after so many seconds.
+///
+/// Clients leave connections idle for minutes, and a proxy may give back some of what a connection
+/// took only when it has idled for a while.
+fn settled(proxy: &Running, patience: usize) -> Result<f64> {
+    let mut readings: Vec<f64> = Vec::new();
+    while readings.len() < patience {
+        sleep(Duration::from_secs(1));
+        let now = accounting::memory(proxy.group())?;
+        readings.push(now);
+        if let [.., before, _, _] = readings[..]
+            && (now - before).abs() < before * SAME
+        {
+            break;
+        }
+    }
+    readings.pop().context("nothing was read")
 }
 
 /// Completes `sample` when the crowd has been gone for [`recovery`].
