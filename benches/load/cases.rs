@@ -43,6 +43,8 @@ pub(crate) enum Work {
     /// Steady requests while the certificate is replaced each second.
     Rotation,
     Memory(Crowd),
+    /// Requests, this often a second: how evenly the workers share them.
+    Workers(Requests, f64),
 }
 
 /// How fast.
@@ -217,6 +219,14 @@ fn other_setups() -> Vec<Case> {
         application: Application::WebSocket,
         ..USUAL
     };
+    let two = Setup {
+        workers: 2,
+        ..USUAL
+    };
+    let few = Requests {
+        connections: 4,
+        ..http2("/small")
+    };
     let case = |name, title, setup, work| Case {
         name,
         title,
@@ -224,6 +234,12 @@ fn other_setups() -> Vec<Case> {
         work,
     };
     vec![
+        case(
+            "workers",
+            "HTTP/2, 13 bytes, 10,000 requests/s on 4 long-lived connections, two workers",
+            two,
+            Work::Workers(few, 10_000.0),
+        ),
         case(
             "handshake-rsa",
             "Full handshake and a request, RSA-2048, X25519",
@@ -341,11 +357,14 @@ impl Case {
 
     /// Why this proxy is left out of it, if it is.
     pub(crate) fn lacks(&self, peer: &Peer) -> Option<&'static str> {
+        if self.setup.workers > 1 && !peer.is_ours() {
+            return Some("measured of this proxy alone");
+        }
         if !peer.passes_bytes() {
             return None;
         }
         let http2 = match &self.work {
-            Work::Requests(requests, _) | Work::Transfer(requests) => {
+            Work::Requests(requests, _) | Work::Transfer(requests) | Work::Workers(requests, _) => {
                 requests.protocol == Protocol::Http2
             }
             _ => false,

@@ -85,7 +85,7 @@ fn suite(arguments: &Arguments) -> Result<()> {
     }
     let start = Instant::now();
     let machine = Machine::this();
-    process::pin(LOAD_CPU)?;
+    process::pin(&[LOAD_CPU])?;
     process::raise_descriptors()?;
     if process::find("h2load", &[]).is_none() {
         bail!("h2load is missing; it is in Debian's nghttp2-client");
@@ -207,7 +207,7 @@ fn start_application(directory: &Path) -> Result<(Ports, Process)> {
         .args(["--websocket", &websocket.to_string()])
         .args(["--grpc", &grpc.to_string()]);
     let log = directory.join("application.log");
-    let mut process = Process::start(&command, LOAD_CPU, log)?;
+    let mut process = Process::start(&command, &[LOAD_CPU], log)?;
     let end = Instant::now() + Duration::from_secs(10);
     // It listens on this one last.
     while std::net::TcpStream::connect(("127.0.0.1", grpc)).is_err() {

@@ -1,8 +1,9 @@
-//! The proxies that are measured: found, started with one worker on one CPU, rotated.
+//! The proxies that are measured: found, started with one worker on one CPU (ours with two on two
+//! for a case of its own), rotated.
 //!
 //! Each is set up as a careful user would: TLS 1.2 and 1.3, session tickets, connections to the
 //! application kept and used again, forwarding headers set, no log line for a request that went
-//! well. What one cannot do is said by [`Peer::lacks`].
+//! well. What one cannot do is said by [`crate::cases::Case::lacks`].
 
 mod caddy;
 mod envoy;
@@ -22,7 +23,7 @@ use crate::application::Ports;
 use crate::certs::Pair;
 use crate::client;
 use crate::credentials::{Credentials, Exchange};
-use crate::process::{self, PROXY_CPU, Process};
+use crate::process::{self, LOAD_CPU, PROXY_CPU, Process};
 use crate::secret_dir::SecretDir;
 use crate::setup::{Application, Clients, Setup};
 
@@ -181,10 +182,11 @@ impl Peer {
         };
         command.current_dir(&place.directory);
         let log = place.directory.join("log");
+        let cpus = &[PROXY_CPU, LOAD_CPU][..usize::from(around.setup.workers).min(2)];
         let mut running = Running {
             peer: self.clone(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            process: Process::start(&command, PROXY_CPU, log)?,
+            process: Process::start(&command, cpus, log)?,
             secret,
             place,
         };

@@ -1,4 +1,4 @@
-//! A program beside this one: on one CPU, in a process group of its own, and gone when dropped.
+//! A program beside this one: on a CPU of its own or several, in a process group of its own, and gone when dropped.
 //!
 //! This binary starts itself first, which takes the CPU and the signal of a parent's death for
 //! itself and then becomes the program: no step of it needs unsafe code or another tool. Only the
@@ -34,8 +34,8 @@ pub(crate) struct Process {
 /// How a program is run, as this binary's arguments say it to itself.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Launch {
-    #[arg(long)]
-    cpu: usize,
+    #[arg(long = "cpu", required = true)]
+    cpus: Vec<usize>,
     /// Steps by which others go first.
     #[arg(long, default_value_t = 0)]
     nice: i32,
@@ -47,7 +47,7 @@ impl Launch {
     /// Becomes the program.
     pub(crate) fn run(self) -> Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-        pin(self.cpu)?;
+        pin(&self.cpus)?;
         if self.nice != 0 {
             rustix::process::nice(self.nice)?;
         }
@@ -60,10 +60,10 @@ impl Launch {
 }
 
 impl Process {
-    /// Starts `command` on `cpu`, its words in `log`.
-    pub(crate) fn start(command: &Command, cpu: usize, log: PathBuf) -> Result<Self> {
+    /// Starts `command` on `cpus`, its words in `log`.
+    pub(crate) fn start(command: &Command, cpus: &[usize], log: PathBuf) -> Result<Self> {
         let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut launched = launched(command, &["--cpu", &cpu.to_string()])?;
+        let mut launched = launched(command, cpus, 0)?;
         let child = launched
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
@@ -75,8 +75,7 @@ impl Process {
     /// Starts a program that makes load, whose words can be read as they come; others may be made
     /// to go first by `nice`.
     pub(crate) fn speaking(command: &Command, nice: i32) -> Result<Self> {
-        let (cpu, nice) = (LOAD_CPU.to_string(), nice.to_string());
-        let mut launched = launched(command, &["--cpu", &cpu, "--nice", &nice])?;
+        let mut launched = launched(command, &[LOAD_CPU], nice)?;
         let child = launched
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -154,12 +153,12 @@ impl Process {
     }
 }
 
-/// Keeps this thread and all that it starts on one CPU.
-pub(crate) fn pin(cpu: usize) -> Result<()> {
+/// Keeps this thread and all that it starts on these CPUs.
+pub(crate) fn pin(cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu);
+    cpus.iter().for_each(|&cpu| set.set(cpu));
     rustix::thread::sched_setaffinity(None, &set)
-        .with_context(|| format!("CPU {cpu} is not to be had; the suite needs two"))
+        .with_context(|| format!("CPUs {cpus:?} are not to be had; the suite needs two"))
 }
 
 /// Raises the limit of open files to what is allowed, for this process and all it starts.
@@ -188,10 +187,13 @@ pub(crate) fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
         .map(|file| std::path::absolute(&file).unwrap_or(file))
 }
 
-fn launched(command: &Command, place: &[&str]) -> Result<Command> {
+fn launched(command: &Command, cpus: &[usize], nice: i32) -> Result<Command> {
     let mut launched = itself("launch")?;
+    for cpu in cpus {
+        launched.args(["--cpu", &cpu.to_string()]);
+    }
     launched
-        .args(place)
+        .args(["--nice", &nice.to_string()])
         .arg("--")
         .arg(command.get_program())
         .args(command.get_args())

@@ -14,7 +14,6 @@ use crate::peers::{Peer, Running, Surroundings};
 use crate::progress::Progress;
 use crate::results::CaseResult;
 use crate::sample::Sample;
-use crate::setup::Setup;
 
 /// A run.
 pub(crate) struct Run<'a> {
@@ -27,7 +26,7 @@ pub(crate) struct Run<'a> {
     pub(crate) faults: Vec<String>,
 }
 
-/// Proxies that serve, and those that do not, with the reason.
+/// Proxies that serve, and those that do not or have no part in it, with the reason.
 type Started = (Vec<Running>, Vec<(Peer, String)>);
 
 impl Run<'_> {
@@ -37,11 +36,12 @@ impl Run<'_> {
         let mut results = Vec::new();
         for group in cases.chunk_by(together) {
             let directory = tempfile::tempdir_in(self.bench.directory)?;
-            let (mut running, failed) = self.start(group[0].setup, directory.path())?;
+            let (mut running, failed) = self.start(group, directory.path())?;
             for case in group {
                 let mut result = CaseResult::new(case);
                 for (peer, reason) in &failed {
                     result.leave_out(peer, reason.clone());
+                    self.progress.skip(case.rounds(self.rounds));
                 }
                 self.case(case, &mut running, &mut result);
                 results.push(result);
@@ -50,18 +50,23 @@ impl Run<'_> {
         Ok(results)
     }
 
-    fn start(&mut self, setup: Setup, directory: &Path) -> Result<Started> {
+    fn start(&mut self, group: &[Case], directory: &Path) -> Result<Started> {
         let credentials = self.bench.credentials;
         credentials.write_authority(&directory.join("authority.pem"))?;
         let around = Surroundings {
             directory,
             credentials,
             application: self.application,
-            setup,
+            setup: group[0].setup,
         };
         let mut running = Vec::new();
         let mut failed = Vec::new();
         for peer in self.peers {
+            let lacks: Option<Vec<_>> = group.iter().map(|case| case.lacks(peer)).collect();
+            if let Some(&[reason, ..]) = lacks.as_deref() {
+                failed.push((peer.clone(), reason.to_owned()));
+                continue;
+            }
             match peer.start(&around) {
                 Ok(proxy) => running.push(proxy),
                 Err(error) => {

@@ -10,6 +10,8 @@ pub(crate) struct Setup {
     pub(crate) application: Application,
     /// Connections that a proxy is sized for, where it has to be told.
     pub(crate) connections: u32,
+    /// Of a proxy, each with a CPU.
+    pub(crate) workers: u8,
 }
 
 /// Whom a proxy lets in.
@@ -28,10 +30,11 @@ pub(crate) enum Application {
     Grpc,
 }
 
-/// HTTP/1.1 before the application, a P-256 key, anonymous clients.
+/// HTTP/1.1 before the application, a P-256 key, anonymous clients, one worker.
 pub(crate) const USUAL: Setup = Setup {
     key: Key::P256,
     clients: Clients::Anonymous,
     application: Application::Http,
     connections: 4096,
+    workers: 1,
 };

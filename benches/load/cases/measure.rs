@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::{Case, Pace, Sessions, Work, memory};
+use crate::accounting;
 use crate::credentials::{Credentials, Exchange};
 use crate::generators::h2load::{self, Outcome, Protocol, Requests};
 use crate::generators::pace::{self, Clients, Tally};
@@ -23,6 +24,7 @@ const CONNECTIONS: Metric = higher("per_second", "connections/s");
 const MESSAGES: Metric = higher("per_second", "messages/s");
 const SPEED: Metric = higher("mb_per_second", "MB/s");
 const STORM: Metric = higher("handshakes_per_second", "handshakes/s meanwhile");
+const BUSIEST: Metric = lower("busiest_percent", "CPU of the busiest worker, % of all");
 const LOST: Metric = lower("lost", "requests lost a rotation");
 const CLOSED: Metric = lower("closed", "connections closed a rotation");
 
@@ -68,6 +70,7 @@ impl Bench<'_> {
             Work::WebSocket(pace) => self.websocket(pace.rate(half), target),
             Work::Storm => self.storm(proxy),
             Work::Rotation => self.rotation(proxy),
+            Work::Workers(requests, rate) => self.workers(requests, *rate, target),
             Work::Memory(crowd) => memory::come(*crowd, self, proxy),
         }
     }
@@ -82,6 +85,31 @@ impl Bench<'_> {
         Ok(Sample::default()
             .with(CPU_REQUEST, per_unit(&outcome, 1e3))
             .with(REQUESTS, outcome.per_second))
+    }
+
+    /// At a rate, since the worker beside which load and application run has less of a CPU: where
+    /// each does what it can, it is their shares of the CPUs that are measured.
+    fn workers(&self, requests: &Requests, rate: f64, target: Target) -> Result<Sample> {
+        let before = accounting::workers(target.1)?;
+        let (tally, _) = self.paced(requests, Some(rate), target)?;
+        let after = accounting::workers(target.1)?;
+        let used = after.iter().map(|(name, now)| {
+            let before = before.get(name).copied().unwrap_or_default();
+            now.saturating_sub(before) as f64
+        });
+        let used: Vec<f64> = used.collect();
+        if used.len() != 2 {
+            bail!("{} workers where there are to be two", used.len());
+        }
+        let busiest = used.iter().copied().fold(0.0, f64::max);
+        let per_second = tally.timely as f64 / self.time.as_secs_f64();
+        let sample = Sample {
+            short: per_second < HELD * rate,
+            ..Sample::default()
+        };
+        Ok(sample
+            .with(BUSIEST, 100.0 * busiest / used.iter().sum::<f64>())
+            .with(REQUESTS, per_second))
     }
 
     fn transfer(&self, requests: &Requests, target: Target) -> Result<Sample> {

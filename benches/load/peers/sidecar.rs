@@ -18,7 +18,7 @@ pub(super) fn command(program: &Path, place: &Place) -> Command {
         .args(["--upstream", &format!("{scheme}://{}", place.upstream)])
         .arg("--cert-dir")
         .arg(&place.certificates)
-        .args(["--workers", "1"]);
+        .args(["--workers", &place.setup.workers.to_string()]);
     if place.requires_clients() {
         command
             .args(["--client-auth", "required", "--client-ca-file"])
