@@ -64,7 +64,7 @@ impl Bench<'_> {
     pub(crate) fn measure(&self, case: &Case, proxy: &Running, half: f64) -> Result<Sample> {
         let target = (proxy.address, proxy.group());
         match &case.work {
-            Work::Requests(requests, pace) => self.requests(requests, pace.rate(half), target),
+            Work::Requests(requests, pace) => self.requests(requests, *pace, half, target),
             Work::Transfer(requests) => self.transfer(requests, target),
             Work::Handshakes(exchange, sessions) => self.handshakes(*exchange, *sessions, target),
             Work::WebSocket(pace) => self.websocket(pace.rate(half), target),
@@ -75,14 +75,25 @@ impl Bench<'_> {
         }
     }
 
-    fn requests(&self, requests: &Requests, rate: Option<f64>, target: Target) -> Result<Sample> {
+    fn requests(
+        &self,
+        requests: &Requests,
+        pace: Pace,
+        half: f64,
+        target: Target,
+    ) -> Result<Sample> {
         let requests = self.with_file(requests);
-        if rate.is_some() {
-            let (tally, nanoseconds) = self.paced(&requests, rate, target)?;
-            return Ok(self.told(tally, nanoseconds, rate, (CPU_REQUEST, REQUESTS)));
+        if pace == Pace::HalfOfSlowest {
+            let (tally, nanoseconds) = self.paced(&requests, Some(half), target)?;
+            return Ok(self.told(tally, nanoseconds, Some(half), (CPU_REQUEST, REQUESTS)));
         }
-        let outcome = h2load::timed(&requests, target, self.time)?;
-        Ok(Sample::default()
+        let rate = pace.rate(half);
+        let outcome = h2load::timed(&requests, target, self.time, rate)?;
+        let sample = Sample {
+            short: rate.is_some_and(|rate| outcome.per_second < HELD * rate),
+            ..Sample::default()
+        };
+        Ok(sample
             .with(CPU_REQUEST, per_unit(&outcome, 1e3))
             .with(REQUESTS, outcome.per_second))
     }
@@ -313,7 +324,7 @@ pub(crate) fn calibrate(bench: &Bench<'_>, case: &Case, proxies: &[&Running]) ->
     };
     let speeds = proxies.iter().filter_map(|proxy| {
         let target = (proxy.address, proxy.group());
-        let outcome = h2load::timed(requests, target, bench.time);
+        let outcome = h2load::timed(requests, target, bench.time, None);
         outcome.ok().map(|outcome| outcome.per_second)
     });
     let slowest = speeds.reduce(f64::min).unwrap_or(0.0);

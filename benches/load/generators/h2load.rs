@@ -45,7 +45,7 @@ pub(crate) struct Outcome {
     pub(crate) per_second: f64,
 }
 
-/// Asks for `time`, as fast as it goes.
+/// Asks for `time`, as fast as it goes or, with `rate`, this often a second over all connections.
 ///
 /// On a machine that is busy otherwise nothing may come back in a short time: then it asks for
 /// longer, and what works slowly is not taken for what does not work.
@@ -53,26 +53,36 @@ pub(crate) fn timed(
     requests: &Requests,
     target: (SocketAddr, u32),
     time: Duration,
+    rate: Option<f64>,
 ) -> Result<Outcome> {
     for time in [time, time * 4] {
-        let outcome = timed_once(requests, target, time)?;
+        let outcome = timed_once(requests, target, time, rate)?;
         if outcome.requests > 0 {
             return Ok(outcome);
         }
     }
-    let outcome = timed_once(requests, target, time * 16)?;
+    let outcome = timed_once(requests, target, time * 16, rate)?;
     if outcome.requests == 0 {
         bail!("nothing was answered");
     }
     Ok(outcome)
 }
 
-fn timed_once(requests: &Requests, target: (SocketAddr, u32), time: Duration) -> Result<Outcome> {
+fn timed_once(
+    requests: &Requests,
+    target: (SocketAddr, u32),
+    time: Duration,
+    rate: Option<f64>,
+) -> Result<Outcome> {
     let mut command = requests.command();
     let warm_up = (time / 3).max(Duration::from_millis(200));
     command
         .args(["-D", &format!("{}ms", time.as_millis())])
         .arg(format!("--warm-up-time={}ms", warm_up.as_millis()));
+    if let Some(rate) = rate {
+        let each = (rate / f64::from(requests.connections)).round().max(1.0);
+        command.arg(format!("--rps={each}"));
+    }
     let mut outcome = requests.run(command, target)?;
     outcome.per_second = outcome.requests as f64 / time.as_secs_f64();
     Ok(outcome)
