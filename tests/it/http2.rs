@@ -1,5 +1,6 @@
 //! HTTP/2 in: streams cross the proxy as they were meant, to HTTP/1.1 and to h2c.
 
+mod conformance;
 mod floods;
 mod goaway;
 mod malformed;
