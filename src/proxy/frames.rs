@@ -4,8 +4,9 @@
 //! h2 answers or swallows them for ever, so a client can keep a worker busy with frames that cost
 //! it next to nothing (CVE-2019-9512, 9513, 9515). Frame headers are read on their way to h2;
 //! payloads are leapt over. What moves data earns: answers taken by the client, requests, uploads.
-//! Invariant: h2 is stopped between two frames, by the one thing that makes it end a connection
-//! with ENHANCE_YOUR_CALM: a header block that never ends.
+//! What RFC 9113 forbids and h2 allows, or calls by another name, is found here as well.
+//! Invariant: h2 is stopped between two frames, by what makes it end a connection with the right
+//! word, such as a header block that never ends for ENHANCE_YOUR_CALM.
 
 use tokio::time::Instant;
 
@@ -29,9 +30,15 @@ const FRAME_SIZE: u32 = 16 * 1024;
 /// Frame types (RFC 9113 section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+/// A flag of SETTINGS and PING.
+const ACK: u8 = 1;
 
 /// The frames of one connection.
 #[derive(Debug)]
@@ -48,8 +55,17 @@ pub(super) struct Frames {
 pub(super) enum Judged {
     /// h2 may see this many bytes; behind them is less than a frame header.
     Passed(usize),
-    /// The budget is spent: h2 may see this many bytes, and the connection is over.
-    Spent(usize),
+    /// h2 may see this many bytes, and the connection is over.
+    Over(usize, Fault),
+}
+
+/// Why a connection is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The budget is spent.
+    Flood,
+    /// A frame that is not as long as its type has to be.
+    Size,
 }
 
 impl Frames {
@@ -85,18 +101,20 @@ impl Frames {
             let Some(header) = bytes[at..].first_chunk::<HEADER>() else {
                 break;
             };
-            self.frame(*header);
-            if self.credit < 0 {
-                return Judged::Spent(at);
+            if let Err(fault) = self.frame(*header) {
+                return Judged::Over(at, fault);
             }
             at += HEADER;
         }
         Judged::Passed(at)
     }
 
-    fn frame(&mut self, header: [u8; HEADER]) {
-        let [high, middle, low, kind, ..] = header;
+    fn frame(&mut self, header: [u8; HEADER]) -> Result<(), Fault> {
+        let [high, middle, low, kind, flags, ..] = header;
         let length = u32::from_be_bytes([0, high, middle, low]);
+        if !is_sized(kind, flags, length) {
+            return Err(Fault::Size);
+        }
         self.left = u64::from(length);
         match kind {
             DATA if self.left >= BYTES_PER_FRAME => self.earn(1),
@@ -106,6 +124,10 @@ impl Frames {
             RST_STREAM => self.spend(RESET_COSTS),
             _ => self.spend(1),
         }
+        if self.credit < 0 {
+            return Err(Fault::Flood);
+        }
+        Ok(())
     }
 
     fn earn(&mut self, frames: i64) {
@@ -127,9 +149,33 @@ impl Frames {
     }
 }
 
+/// Whether a frame is as long as RFC 9113 section 6 has it, where h2 has only PROTOCOL_ERROR to say.
+fn is_sized(kind: u8, flags: u8, length: u32) -> bool {
+    match kind {
+        PRIORITY => length == 5,
+        RST_STREAM | WINDOW_UPDATE => length == 4,
+        SETTINGS if flags & ACK != 0 => length == 0,
+        SETTINGS => length.is_multiple_of(6),
+        PING => length == 8,
+        GOAWAY => length >= 8,
+        _ => true,
+    }
+}
+
+impl Fault {
+    /// Frames that make h2 end the connection with a GOAWAY that says what is wrong.
+    pub(super) fn last_frames(self, max_header_list: u32) -> Vec<u8> {
+        match self {
+            Self::Flood => endless_header_block(max_header_list),
+            // Longer than any frame may be.
+            Self::Size => vec![0xff; HEADER],
+        }
+    }
+}
+
 /// Frames that make h2 send GOAWAY with ENHANCE_YOUR_CALM, whatever its limit on header lists:
 /// the beginning of a header block, and more continuations than the largest list could need.
-pub(super) fn endless_header_block(max_header_list: u32) -> Vec<u8> {
+fn endless_header_block(max_header_list: u32) -> Vec<u8> {
     const STREAM: [u8; 4] = [0, 0, 0, 1];
     let continuations = (max_header_list / FRAME_SIZE).max(1) as usize * 2 + 8;
     let frame = |kind| [[0, 0, 0, kind, 0].as_slice(), &STREAM].concat();
@@ -143,7 +189,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const A_PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
 
     fn opened() -> Frames {
         let mut frames = Frames::new();
@@ -165,17 +211,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_stopped_before_the_frame_that_is_one_too_many() {
         let mut frames = opened();
-        let flood = PING.repeat(RESERVE as usize + 5);
+        let flood = A_PING.repeat(RESERVE as usize + 5);
         assert_eq!(
             frames.judge(&flood),
-            Judged::Spent(RESERVE as usize * PING.len())
+            Judged::Over(RESERVE as usize * A_PING.len(), Fault::Flood)
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn frames_cut_anywhere_are_counted_all_the_same() {
         let mut frames = opened();
-        let flood = PING.repeat(RESERVE as usize + 3);
+        let flood = A_PING.repeat(RESERVE as usize + 3);
         let (mut passed, mut kept) = (0, Vec::new());
         for piece in flood.chunks(7) {
             kept.extend_from_slice(piece);
@@ -185,13 +231,13 @@ mod tests {
                     kept.drain(..n);
                     assert!(kept.len() < HEADER);
                 }
-                Judged::Spent(n) => {
+                Judged::Over(n, _) => {
                     passed += n;
                     break;
                 }
             }
         }
-        assert_eq!(passed, RESERVE as usize * PING.len());
+        assert_eq!(passed, RESERVE as usize * A_PING.len());
     }
 
     #[tokio::test(start_paused = true)]
@@ -199,7 +245,7 @@ mod tests {
         let mut frames = opened();
         for _ in 0..20_000 {
             tokio::time::advance(Duration::from_millis(20)).await;
-            assert!(passes(&mut frames, &PING));
+            assert!(passes(&mut frames, &A_PING));
         }
     }
 
@@ -218,13 +264,13 @@ mod tests {
         let mut frames = opened();
         for _ in 0..20_000 {
             assert!(passes(&mut frames, &frame(HEADERS, 20)));
-            assert!(passes(&mut frames, &PING));
+            assert!(passes(&mut frames, &A_PING));
         }
         let mut frames = opened();
         let rapid = [frame(HEADERS, 20), frame(RST_STREAM, 4)].concat();
         assert!(matches!(
             frames.judge(&rapid.repeat(1000)),
-            Judged::Spent(_)
+            Judged::Over(_, Fault::Flood)
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 bytes on their way to h2, counted by [`crate::proxy::frames`].
+//! HTTP/2 bytes on their way to h2, judged by [`crate::proxy::frames`].
 
 use std::future::Future as _;
 use std::io;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::Sleep;
 
 use super::{ASIDE, Downstream, Reader};
-use crate::proxy::frames::{self, Frames, Judged};
+use crate::proxy::frames::{Fault, Frames, Judged};
 
 /// What a client still sends is read so that it hears our last words, for this long at most.
 const LINGER: Duration = Duration::from_secs(1);
@@ -24,8 +24,8 @@ pub(in crate::proxy) struct Http2Reader {
     kept: Vec<u8>,
     /// What h2 is given before anything else is read.
     queued: Vec<u8>,
-    /// The budget is spent, and h2 is given nothing more.
-    is_over: bool,
+    /// What the client did wrong; h2 is given nothing more.
+    fault: Option<Fault>,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
@@ -36,7 +36,7 @@ impl Http2Reader {
             max_header_list,
             kept: Vec::new(),
             queued: Vec::new(),
-            is_over: false,
+            fault: None,
             lingering: None,
         }
     }
@@ -54,9 +54,9 @@ impl Http2Reader {
                 self.kept.extend_from_slice(&bytes[n..]);
                 n
             }
-            Judged::Spent(n) => {
-                self.is_over = true;
-                self.queued = frames::endless_header_block(self.max_header_list);
+            Judged::Over(n, fault) => {
+                self.fault = Some(fault);
+                self.queued = fault.last_frames(self.max_header_list);
                 n
             }
         }
@@ -87,7 +87,7 @@ impl Downstream {
             if reader.release(buffer) {
                 return Poll::Ready(Ok(()));
             }
-            if reader.is_over {
+            if reader.fault.is_some() {
                 // h2 ends the connection without reading on.
                 return Poll::Pending;
             }
@@ -132,7 +132,7 @@ impl Downstream {
             _ => reader.judge(&buffer.filled()[start..]),
         };
         buffer.set_filled(start + passed);
-        if reader.is_over {
+        if reader.fault == Some(Fault::Flood) {
             self.activity.exceed_frame_budget();
         }
         polled.map_ok(|()| read)

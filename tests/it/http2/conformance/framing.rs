@@ -124,9 +124,9 @@ async fn what_nobody_has_defined_is_ignored() {
 
 // H2-01
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_of_another_size_than_its_type_has_ends_the_connection() {
+async fn a_frame_of_another_size_than_its_type_has_is_an_error_of_that_name() {
     let (_application, served) = served();
-    let wrong = Comes::End(FRAME_SIZE_ERROR);
+    let wrong = Comes::Goaway(FRAME_SIZE_ERROR);
     let rows: [Row; 17] = [
         (
             "4.2",
