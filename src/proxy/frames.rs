@@ -48,6 +48,8 @@ pub(super) struct Frames {
     credit: i64,
     since: Instant,
     earned: u64,
+    /// The client's preface is whole: its SETTINGS have come.
+    is_opened: bool,
 }
 
 /// What came of reading frame headers.
@@ -66,6 +68,8 @@ pub(super) enum Fault {
     Flood,
     /// A frame that is not as long as its type has to be.
     Size,
+    /// A frame where there must be another, or none like it.
+    Protocol,
 }
 
 impl Frames {
@@ -75,6 +79,7 @@ impl Frames {
             credit: RESERVE,
             since: Instant::now(),
             earned: 0,
+            is_opened: false,
         }
     }
 
@@ -115,6 +120,9 @@ impl Frames {
         if !is_sized(kind, flags, length) {
             return Err(Fault::Size);
         }
+        if !self.is_opened {
+            self.open(kind, flags)?;
+        }
         self.left = u64::from(length);
         match kind {
             DATA if self.left >= BYTES_PER_FRAME => self.earn(1),
@@ -126,6 +134,15 @@ impl Frames {
         }
         if self.credit < 0 {
             return Err(Fault::Flood);
+        }
+        Ok(())
+    }
+
+    /// RFC 9113 section 3.4: SETTINGS come first; h2 takes anything.
+    fn open(&mut self, kind: u8, flags: u8) -> Result<(), Fault> {
+        self.is_opened = kind == SETTINGS && flags & ACK == 0;
+        if !self.is_opened {
+            return Err(Fault::Protocol);
         }
         Ok(())
     }
@@ -169,6 +186,8 @@ impl Fault {
             Self::Flood => endless_header_block(max_header_list),
             // Longer than any frame may be.
             Self::Size => vec![0xff; HEADER],
+            // DATA of no stream.
+            Self::Protocol => vec![0; HEADER],
         }
     }
 }
@@ -194,6 +213,8 @@ mod tests {
     fn opened() -> Frames {
         let mut frames = Frames::new();
         assert!(passes(&mut frames, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        assert!(passes(&mut frames, &frame(SETTINGS, 0)));
+        frames.credit = RESERVE;
         frames
     }
 

@@ -35,11 +35,25 @@ fn settings(id: u8, values: &[u32]) -> Vec<u8> {
 
 // H2-01: RFC 9113 section 3.4
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_come_first() {
+async fn settings_come_first_on_both_sides() {
     let (_application, served) = served();
     let mut frames = Frames::connect(&served).await;
     let first = frames.next().await.unwrap().unwrap();
     assert_eq!((first.kind, first.flags), (SETTINGS, 0));
+    for wrong in [
+        get(1),
+        frame(PING, 0, 0, &[0; 8]),
+        frame(SETTINGS, ACK, 0, &[]),
+        frame(UNKNOWN, 0, 0, &[]),
+    ] {
+        let mut frames = Frames::silent(&served).await;
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        frames.write(&[preface, &wrong[..]].concat()).await.unwrap();
+        let rest = frames.rest().await;
+        let last = rest.last().unwrap();
+        assert_eq!(last.kind, GOAWAY, "{wrong:?}: {rest:?}");
+        assert_eq!(last.code(), PROTOCOL_ERROR, "{wrong:?}");
+    }
 }
 
 // H2-01
