@@ -26,6 +26,8 @@ const RESET_COSTS: i64 = 8;
 const BYTES_PER_FRAME: u64 = 1024;
 /// Headers of h2's own frame size, which is never raised.
 const FRAME_SIZE: u32 = 16 * 1024;
+/// All but the reserved bit.
+const STREAM: u32 = 0x7fff_ffff;
 
 /// Frame types (RFC 9113 section 6).
 const DATA: u8 = 0;
@@ -39,6 +41,11 @@ const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 /// A flag of SETTINGS and PING.
 const ACK: u8 = 1;
+/// Flags of HEADERS.
+const PADDED: u8 = 0x08;
+const PRIORITIZED: u8 = 0x20;
+/// Where a header block begins behind padding and priority, and what tells its first field.
+const OPENING: usize = 1 + 5 + 3;
 
 /// The frames of one connection.
 #[derive(Debug)]
@@ -50,12 +57,14 @@ pub(super) struct Frames {
     earned: u64,
     /// The client's preface is whole: its SETTINGS have come.
     is_opened: bool,
+    /// The highest stream with a header section; another one on it is of trailers.
+    newest: u32,
 }
 
 /// What came of reading frame headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judged {
-    /// h2 may see this many bytes; behind them is less than a frame header.
+    /// h2 may see this many bytes; behind them is too little of a frame to tell.
     Passed(usize),
     /// h2 may see this many bytes, and the connection is over.
     Over(usize, Fault),
@@ -80,6 +89,7 @@ impl Frames {
             since: Instant::now(),
             earned: 0,
             is_opened: false,
+            newest: 0,
         }
     }
 
@@ -106,6 +116,13 @@ impl Frames {
             let Some(header) = bytes[at..].first_chunk::<HEADER>() else {
                 break;
             };
+            if self.is_of_trailers(*header) {
+                match has_pseudo_header(*header, &bytes[at + HEADER..]) {
+                    Some(true) => return Judged::Over(at, Fault::Protocol),
+                    Some(false) => {}
+                    None => break,
+                }
+            }
             if let Err(fault) = self.frame(*header) {
                 return Judged::Over(at, fault);
             }
@@ -147,6 +164,18 @@ impl Frames {
         Ok(())
     }
 
+    /// Whether a frame begins a second header section; notes the stream of a first one.
+    fn is_of_trailers(&mut self, header: [u8; HEADER]) -> bool {
+        let [_, _, _, kind, _, stream @ ..] = header;
+        if kind != HEADERS {
+            return false;
+        }
+        let stream = u32::from_be_bytes(stream) & STREAM;
+        let is_new = stream > self.newest;
+        self.newest = self.newest.max(stream);
+        !is_new
+    }
+
     fn earn(&mut self, frames: i64) {
         self.credit = self.credit.saturating_add(frames);
     }
@@ -179,6 +208,26 @@ fn is_sized(kind: u8, flags: u8, length: u32) -> bool {
     }
 }
 
+/// Whether the header block behind `header` begins with a pseudo-header field, which trailers must
+/// not have (RFC 9113 section 8.1); `None` when that is still to come. h2 drops it without a word,
+/// but refuses one behind another field. One that only the dynamic table names is not seen.
+fn has_pseudo_header(header: [u8; HEADER], payload: &[u8]) -> Option<bool> {
+    let [high, middle, low, _, flags, ..] = header;
+    let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+    let payload = payload.get(..length.min(OPENING))?;
+    let padding = usize::from(flags & PADDED != 0);
+    let priority = if flags & PRIORITIZED != 0 { 5 } else { 0 };
+    let block = payload.get(padding + priority..).unwrap_or_default();
+    Some(match block {
+        // Entries 1 to 14 of the static table, as fields and as names (RFC 7541 section 6).
+        [0x81..=0x8e | 0x41..=0x4e | 0x01..=0x0e | 0x11..=0x1e, ..] => true,
+        // A new name that begins with a colon, in seven bits when it is Huffman's.
+        [0x40 | 0x00 | 0x10, 0x80..=0xff, first, ..] => first >> 1 == 0b101_1100,
+        [0x40 | 0x00 | 0x10, _, first, ..] => *first == b':',
+        _ => false,
+    })
+}
+
 impl Fault {
     /// Frames that make h2 end the connection with a GOAWAY that says what is wrong.
     pub(super) fn last_frames(self, max_header_list: u32) -> Vec<u8> {
@@ -195,9 +244,9 @@ impl Fault {
 /// Frames that make h2 send GOAWAY with ENHANCE_YOUR_CALM, whatever its limit on header lists:
 /// the beginning of a header block, and more continuations than the largest list could need.
 fn endless_header_block(max_header_list: u32) -> Vec<u8> {
-    const STREAM: [u8; 4] = [0, 0, 0, 1];
+    const FIRST: [u8; 4] = [0, 0, 0, 1];
     let continuations = (max_header_list / FRAME_SIZE).max(1) as usize * 2 + 8;
-    let frame = |kind| [[0, 0, 0, kind, 0].as_slice(), &STREAM].concat();
+    let frame = |kind| [[0, 0, 0, kind, 0].as_slice(), &FIRST].concat();
     let mut frames = frame(HEADERS);
     frames.extend(frame(CONTINUATION).repeat(continuations));
     frames
@@ -259,6 +308,41 @@ mod tests {
             }
         }
         assert_eq!(passed, RESERVE as usize * A_PING.len());
+    }
+
+    // RFC 9113 section 8.1
+    #[tokio::test(start_paused = true)]
+    async fn trailers_that_begin_with_a_pseudo_header_field_are_told_from_others() {
+        for (flags, block, is_wrong) in [
+            (0, b"\x83".as_slice(), true),
+            (0, b"\x44\x02/x", true),
+            (0, b"\x00\x05:path\x02/x", true),
+            (0, b"\x40\x84\xb9\x58\xd3\x3f\x00", true),
+            (PADDED, b"\x01\x83\0", true),
+            (PADDED | PRIORITIZED, b"\x01\0\0\0\0\x01\x83\0", true),
+            (0, b"", false),
+            (0, b"\xbe", false),
+            (0, b"\x40\x01x\x01y", false),
+            (0, b"\x40\x01:", true),
+            (PADDED, b"\x83\x40\x01x\x01y", false),
+        ] {
+            let mut trailers = frame(HEADERS, block.len());
+            trailers[4] = flags;
+            trailers.truncate(HEADER);
+            trailers.extend_from_slice(block);
+            let mut frames = opened();
+            assert!(passes(&mut frames, &frame(HEADERS, 20)));
+            for end in HEADER..HEADER + block.len().min(OPENING) {
+                assert_eq!(
+                    frames.judge(&trailers[..end]),
+                    Judged::Passed(0),
+                    "{block:?}"
+                );
+            }
+            let judged = frames.judge(&trailers);
+            let wrong = Judged::Over(0, Fault::Protocol);
+            assert_eq!(judged == wrong, is_wrong, "{block:?}: {judged:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

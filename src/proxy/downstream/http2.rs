@@ -20,7 +20,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(in crate::proxy) struct Http2Reader {
     frames: Frames,
     max_header_list: u32,
-    /// Less than a frame header, which h2 is given when the rest of it is here.
+    /// The beginning of a frame, which h2 is given when it can be told what it is.
     kept: Vec<u8>,
     /// What h2 is given before anything else is read.
     queued: Vec<u8>,

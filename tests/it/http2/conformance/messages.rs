@@ -65,3 +65,54 @@ async fn a_request_is_a_head_a_body_and_trailers_that_end_it() {
     ];
     hold(&served, &rows).await;
 }
+
+// H2-01: RFC 9113 section 8.1
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_have_no_pseudo_header_fields() {
+    let (_application, served) = served();
+    let posted = |fields: &[u8]| {
+        let body = frame(DATA, 0, 1, b"test");
+        [post(1), body, frame(HEADERS, WHOLE, 1, fields)].concat()
+    };
+    let wrong = Comes::Goaway(PROTOCOL_ERROR);
+    let late = block(&[("x", "y"), (":path", "/")]);
+    let rows: [Row; 6] = [
+        (
+            "8.1",
+            ":method from the static table",
+            posted(&[0x83]),
+            wrong,
+        ),
+        (
+            "8.1",
+            ":path with a value of its own",
+            posted(&[0x44, 2, b'/', b'x']),
+            wrong,
+        ),
+        (
+            "8.1",
+            ":status in letters",
+            posted(&block(&[(":status", "200")])),
+            wrong,
+        ),
+        (
+            "8.1",
+            ":path, Huffman coded",
+            posted(b"\x40\x84\xb9\x58\xd3\x3f\x01/"),
+            wrong,
+        ),
+        (
+            "8.1",
+            "one that nobody knows",
+            posted(&block(&[(":x", "y")])),
+            wrong,
+        ),
+        (
+            "8.3",
+            "one behind another field",
+            posted(&late),
+            Comes::Reset(PROTOCOL_ERROR),
+        ),
+    ];
+    hold(&served, &rows).await;
+}
