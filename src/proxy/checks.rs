@@ -96,6 +96,13 @@ fn http2_fields<B>(request: &Request<B>) -> Result<(), Refusal> {
     {
         return Err(Refusal::BadRequest("the method is not in capitals"));
     }
+    // RFC 3986 section 3.1; h2 takes an empty one too.
+    let scheme = request.uri().scheme_str();
+    if scheme.is_some_and(|scheme| !scheme.starts_with(|c: char| c.is_ascii_alphabetic())) {
+        return Err(Refusal::BadRequest(
+            "the scheme does not begin with a letter",
+        ));
+    }
     // RFC 3986 section 3.3: the rest is written in percent signs.
     if !request.uri().path().bytes().all(|b| b.is_ascii_graphic())
         || !(request.uri().query().unwrap_or_default().bytes()).all(|b| b.is_ascii_graphic())

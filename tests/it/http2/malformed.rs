@@ -102,6 +102,8 @@ async fn pseudo_header_fields_are_the_right_ones_each_once_and_sound() {
         (0, "GET / HTTP/1.1\r\nx: y\r\n\r\n"),
         (0, "get"),
         (0, "TRACE"),
+        (1, ""),
+        (1, "1x"),
         (2, "u@localhost"),
         (2, "local host"),
         (2, "localhost\r\nx: y"),
