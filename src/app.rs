@@ -7,6 +7,7 @@
 
 mod control;
 mod listening;
+mod memory;
 mod observing;
 mod plan;
 mod sources;
@@ -131,7 +132,8 @@ pub fn bind(mut config: Config) -> Result<Bound, BindError> {
     let listeners = listening::bind(&config.listen)?;
     let (addresses, redirects) = listening::addresses(&listeners)?;
     let count = config.workers.unwrap_or_else(limits::cpus);
-    let plan = Plan::new(&config, count, &certificates);
+    let shares = memory::share(&mut config);
+    let plan = Plan::new(&config, shares, count, &certificates);
     let telemetry: Arc<[_]> = (0..count.get())
         .map(|_| Arc::new(Telemetry::new(outlets.clone())))
         .collect();
@@ -140,7 +142,7 @@ pub fn bind(mut config: Config) -> Result<Bound, BindError> {
         .map(|telemetry| plan.seed(&listeners, telemetry))
         .collect::<io::Result<Vec<_>>>()?;
     drop(listeners);
-    let (connections, permits) = listening::permits(&config.listen);
+    let (connections, permits) = listening::permits(&config.listen, shares);
     let workers = runtime::start(seeds, permits, &stage)?;
     let (leaving, stage_seen) = (stage.subscribe(), stage.subscribe());
     runtime::on_own_thread("reload", move || reloader.run(leaving))?;

@@ -50,6 +50,8 @@ pub struct Config {
     pub drain: Drain,
     /// Diagnostics and access log.
     pub log: Log,
+    /// Memory that may be taken.
+    pub memory: Memory,
     /// Probes, numbers and control.
     pub admin: Admin,
     /// Worker threads; `None` means the CPU quota of the container, rounded up.
@@ -74,7 +76,7 @@ pub struct AppMetrics {
 pub struct Listen {
     /// Addresses to bind. `[::]` falls back to `0.0.0.0` where there is no IPv6.
     pub addresses: Vec<SocketAddr>,
-    /// Open downstream connections at most; `None` derives it from the descriptor limit.
+    /// Open downstream connections at most; `None` derives it from the limits of descriptors and memory.
     pub max_connections: Option<NonZeroUsize>,
     /// Whether a PROXY protocol header opens each connection.
     pub proxy_protocol: ProxyProtocolIn,
@@ -256,8 +258,9 @@ pub struct Upstream {
     pub response_timeout: Option<Duration>,
     /// A pooled connection is not used again after this; the application's `Keep-Alive: timeout=` shortens it.
     pub idle_timeout: Duration,
-    /// Open connections to the application at most, over all workers.
-    pub max_connections: NonZeroUsize,
+    /// Open connections to the application at most, over all workers; `None` is
+    /// [`defaults::MAX_UPSTREAM_CONNECTIONS`], or fewer where memory is limited.
+    pub max_connections: Option<NonZeroUsize>,
     /// PROXY header written when a connection to the application opens.
     pub proxy_protocol: ProxyProtocolOut,
     /// TCP keep-alive and HTTP/2 PING interval.
@@ -363,6 +366,18 @@ pub enum TraceStart {
     Never,
     /// A trace begins here.
     Here,
+}
+
+/// `--max-memory`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// What the container may take, if that is limited.
+    #[default]
+    Container,
+    /// So many bytes.
+    Bytes(u64),
+    /// Without a limit.
+    Off,
 }
 
 /// The two stages of the way out.

@@ -1,10 +1,14 @@
-//! What the container allows: CPUs and descriptors.
+//! What the container allows: CPUs, descriptors and memory.
 //!
 //! Read once at start from `/proc` and the control group files. Every reader has a fallback:
 //! a container without these files still starts.
 
+mod memory;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
+
+pub use memory::{AnswerRoom, Shares, limit as memory};
 
 /// Descriptors kept back for listeners, logs, certificate reads and the runtime itself.
 const RESERVED_DESCRIPTORS: usize = 64;

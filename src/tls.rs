@@ -27,12 +27,12 @@ mod trust;
 mod x509;
 
 #[cfg(not(fuzzing))]
-pub use acceptor::{Acceptor, Stream, request_sign_of_life, socket};
+pub use acceptor::{Acceptor, Stream, hold_at_most, request_sign_of_life, socket};
 pub use acceptor::{Alpn, Session};
 pub use cert_set::CertSet;
 pub use certificate::{Certificate, Files};
 #[cfg(fuzzing)]
-pub use clear::{Acceptor, Stream, request_sign_of_life, socket};
+pub use clear::{Acceptor, Stream, hold_at_most, request_sign_of_life, socket};
 pub use client::{Client, ClientFault};
 pub use directory::{Digest, Entry, Layout, Places, Rank, Scan, Versions, scan};
 pub use failure::HandshakeFailure;

@@ -32,6 +32,7 @@ pub use outage::Outage;
 pub use tunnel::{Tunnel, upgraded};
 
 use crate::config;
+use crate::limits::AnswerRoom;
 use crate::net::{ConnectError, Connector, Stream};
 use crate::syntax;
 use crate::telemetry::record::Telemetry;
@@ -86,6 +87,8 @@ pub struct Limits {
     pub headers: u16,
     /// HTTP/2 PING interval.
     pub keepalive: Duration,
+    /// Memory for answers on their way.
+    pub room: AnswerRoom,
 }
 
 impl Limits {
@@ -107,7 +110,10 @@ impl<B: RequestBody> Upstream<B> {
         telemetry: Arc<Telemetry>,
         outage: Arc<Outage>,
     ) -> Self {
-        let share = section.max_connections.get().div_ceil(workers.max(1));
+        let most = section
+            .max_connections
+            .unwrap_or(config::defaults::MAX_UPSTREAM_CONNECTIONS);
+        let share = most.get().div_ceil(workers.max(1));
         let connector = Connector::new(
             section.target.address.clone(),
             section.connect_timeout,
@@ -158,6 +164,11 @@ impl<B: RequestBody> Upstream<B> {
         self.shared.connect(prologue).await
     }
 
+    /// How much of an answer may be held at each place on its way to a client that is slow.
+    pub fn piece(&self) -> usize {
+        self.shared.piece()
+    }
+
     /// Whether HTTP/2 is spoken to the application.
     pub fn is_http2(&self) -> bool {
         self.protocol == config::Protocol::H2c
@@ -200,6 +211,11 @@ impl<B: RequestBody> Shared<B> {
                 },
             }
         }
+    }
+
+    fn piece(&self) -> usize {
+        let metrics = &self.telemetry.metrics;
+        self.limits.room.piece(metrics.requests_in_flight.value())
     }
 
     async fn opened(&self, mut stream: Stream, prologue: Prologue) -> Result<Stream, Error> {

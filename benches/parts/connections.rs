@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tls_sidecar::config::{Config, Settings};
 use tls_sidecar::drain::Drain;
+use tls_sidecar::limits::AnswerRoom;
 use tls_sidecar::net::Sniffed;
 use tls_sidecar::proxy::{self, Crowd, Handshakes, Worker};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
@@ -139,6 +140,7 @@ async fn worker(served: &Served) -> Arc<Worker> {
         header_size: policy.http.max_header_size,
         headers: policy.http.max_headers,
         keepalive: config.upstream.keepalive_interval,
+        room: AnswerRoom::new(None, 1),
     };
     let outage = Arc::new(Outage::new(config.upstream.connect_timeout));
     Arc::new(Worker {

@@ -118,7 +118,8 @@ fn difference(sent: &Sent, seen: &Request, is_whole: bool) -> Option<&'static st
     }
     // Of a head that came in pieces h2 may have dropped what it found wrong.
     let may_be_dropped = |name: &[u8]| {
-        sent.is_cut && (name.starts_with(b":") || name == b"te" || is_of_the_connection(name))
+        let is_wrong = name.is_empty() || name.starts_with(b":") || name == b"te";
+        sent.is_cut && (is_wrong || is_of_the_connection(name))
     };
     let is_padded =
         |(name, value): &(Vec<u8>, Vec<u8>)| strict::trim(value) != value && !may_be_dropped(name);

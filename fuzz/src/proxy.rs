@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tls_sidecar::config::{Address, Config, Settings};
 use tls_sidecar::drain::Drain;
+use tls_sidecar::limits::AnswerRoom;
 use tls_sidecar::proxy::{self, Crowd, Handshakes, Policy, Worker};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::tls::{Acceptor, Alpn};
@@ -162,6 +163,7 @@ impl Harness {
             header_size: self.policy.http.max_header_size,
             headers: self.policy.http.max_headers,
             keepalive: self.config.upstream.keepalive_interval,
+            room: AnswerRoom::new(None, 1),
         };
         let upstream = &self.config.upstream;
         let outage = Arc::new(Outage::new(upstream.connect_timeout));

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::BindError;
 use crate::config::Listen;
-use crate::limits;
+use crate::limits::{self, Shares};
 use crate::net::{self, Binding};
 use crate::runtime::{Entrance, Permits};
 
@@ -51,8 +51,9 @@ pub(super) fn addresses(doors: &[Door]) -> io::Result<(Vec<SocketAddr>, Vec<Sock
 }
 
 /// Connections with TLS at most, and leave for these and for those in clear.
-pub(super) fn permits(section: &Listen) -> (NonZeroUsize, Permits) {
-    let possible = limits::connections().get();
+pub(super) fn permits(section: &Listen, shares: Option<Shares>) -> (NonZeroUsize, Permits) {
+    let by_memory = shares.map_or(usize::MAX, |shares| shares.connections);
+    let possible = limits::connections().get().min(by_memory);
     let clear = match section.redirect.addresses.is_empty() {
         true => 0,
         false => (possible / 8).clamp(1, MOST_IN_CLEAR),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::listening::Door;
 use crate::config::{self, Config};
 use crate::drain::Drain;
+use crate::limits::{AnswerRoom, Shares};
 use crate::proxy::{Crowd, Handshakes, Policy, Worker};
 use crate::reload::Certificates;
 use crate::runtime::Seed;
@@ -23,11 +24,17 @@ pub(super) struct Plan {
     policy: Arc<Policy>,
     upstream: config::Upstream,
     outage: Arc<Outage>,
+    room: AnswerRoom,
     workers: NonZeroUsize,
 }
 
 impl Plan {
-    pub(super) fn new(config: &Config, workers: NonZeroUsize, certificates: &Certificates) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        shares: Option<Shares>,
+        workers: NonZeroUsize,
+        certificates: &Certificates,
+    ) -> Self {
         let policy = Policy {
             listen: config.listen.clone(),
             http: config.http.clone(),
@@ -43,6 +50,7 @@ impl Plan {
             policy: Arc::new(policy),
             upstream,
             outage,
+            room: AnswerRoom::new(shares, workers.get()),
             workers,
         }
     }
@@ -50,13 +58,14 @@ impl Plan {
     pub(super) fn seed(&self, listeners: &[Door], telemetry: &Arc<Telemetry>) -> io::Result<Seed> {
         let (acceptor, policy) = (self.acceptor.clone(), Arc::clone(&self.policy));
         let (section, workers) = (self.upstream.clone(), self.workers.get());
-        let outage = Arc::clone(&self.outage);
+        let (outage, room) = (Arc::clone(&self.outage), self.room);
         let (telemetry, crowd) = (Arc::clone(telemetry), Arc::clone(&self.crowd));
         let worker = move || {
             let limits = upstream::Limits {
                 header_size: policy.http.max_header_size,
                 headers: policy.http.max_headers,
                 keepalive: section.keepalive_interval,
+                room,
             };
             Worker {
                 acceptor,

@@ -18,8 +18,8 @@ use super::problem::{ConfigErrors, Problem};
 use super::settings::Settings;
 use super::value::{address, app_metrics, duration, header, number, path, size, target, word};
 use super::{
-    AccessLog, Admin, Config, Drain, Headers, Http, Listen, Log, LogFormat, LogQuery, PortSharing,
-    ProxyProtocolIn, ProxyProtocolOut, Redirect, TraceStart, Upstream, defaults,
+    AccessLog, Admin, Config, Drain, Headers, Http, Listen, Log, LogFormat, LogQuery, Memory,
+    PortSharing, ProxyProtocolIn, ProxyProtocolOut, Redirect, TraceStart, Upstream, defaults,
 };
 
 impl Config {
@@ -127,12 +127,12 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
         ),
     };
     listen.max_connections = r.optional("max-connections", &s.max_connections, connections);
-    upstream.max_connections = r.or(
+    upstream.max_connections = r.optional(
         "max-upstream-connections",
         &s.max_upstream_connections,
-        defaults::MAX_UPSTREAM_CONNECTIONS,
         connections,
     );
+    let memory = r.or("max-memory", &s.max_memory, Memory::Container, size::memory);
     let mut http = http(s, r);
     http.revoked_grace = revoked_grace;
     timeouts(s, r, &mut listen, &mut upstream);
@@ -151,6 +151,7 @@ fn resolve(s: &Settings, r: &mut Reader<'_>) -> Config {
         headers,
         drain,
         log,
+        memory,
         admin,
         workers,
         app_metrics,
@@ -213,7 +214,7 @@ fn upstream(s: &Settings, r: &mut Reader<'_>) -> Upstream {
                 ("v2", ProxyProtocolOut::V2),
             ],
         ),
-        max_connections: defaults::MAX_UPSTREAM_CONNECTIONS,
+        max_connections: None,
         connect_timeout: defaults::UPSTREAM_CONNECT_TIMEOUT,
         response_timeout: None,
         idle_timeout: defaults::UPSTREAM_IDLE_TIMEOUT,

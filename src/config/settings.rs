@@ -151,13 +151,17 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR", help_heading = ADMIN, env = "TLS_SIDECAR_ADMIN_LISTEN", hide_env_values = true)]
     pub admin_listen: Option<String>,
 
-    /// Open connections from clients at most; beyond it the kernel queues [default: from the limit of open files]
+    /// Open connections from clients at most; beyond it the kernel queues [default: from the limits of open files and of memory]
     #[arg(long, value_name = "N", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_CONNECTIONS", hide_env_values = true)]
     pub max_connections: Option<String>,
 
-    /// Open connections to the application at most, over all workers; beyond it requests wait for one, then get 503 [default: 1024]
+    /// Open connections to the application at most, over all workers; beyond it requests wait for one, then get 503 [default: from the limit of memory, 1024 at most]
     #[arg(long, value_name = "N", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_UPSTREAM_CONNECTIONS", hide_env_values = true)]
     pub max_upstream_connections: Option<String>,
+
+    /// Memory that the sidecar may take, 16MiB or more: how many connections there may be, and how much of answers is held for clients that are slow to take them, follow from it; or off [default: the memory limit of the container]
+    #[arg(long, value_name = "SIZE", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_MEMORY", hide_env_values = true)]
+    pub max_memory: Option<String>,
 
     /// Size of a request's header section, 1KiB to 1MiB; more is answered 431 [default: 64KiB]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_HEADER_SIZE", hide_env_values = true)]
@@ -305,6 +309,7 @@ impl Settings {
             max_upstream_connections: self
                 .max_upstream_connections
                 .or(lower.max_upstream_connections),
+            max_memory: self.max_memory.or(lower.max_memory),
             max_header_size: self.max_header_size.or(lower.max_header_size),
             max_headers: self.max_headers.or(lower.max_headers),
             max_body_size: self.max_body_size.or(lower.max_body_size),

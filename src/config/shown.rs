@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::value::{duration, size};
 use super::{
     AccessLog, CertificateSource, ClientAuthMode, Config, Headers, Http, LogFormat, LogQuery,
-    OnExpiry, OnNameLoss, PortSharing, ProxyProtocolIn, ProxyProtocolOut, TlsVersion, TraceStart,
-    UnknownSni,
+    Memory, OnExpiry, OnNameLoss, PortSharing, ProxyProtocolIn, ProxyProtocolOut, TlsVersion,
+    TraceStart, UnknownSni,
 };
 
 /// What stands for a value that may be a secret.
@@ -80,6 +80,11 @@ impl Config {
         let admin = self.admin.listen.map(|address| address.to_string());
         list.one("admin-listen", admin.unwrap_or_else(off));
         list.optional("max-connections", self.listen.max_connections);
+        match self.memory {
+            Memory::Container => {}
+            Memory::Bytes(bytes) => list.one("max-memory", size::Shown(bytes)),
+            Memory::Off => list.one("max-memory", off()),
+        }
         list.duration("handshake-timeout", self.listen.handshake_timeout);
         list.duration("keepalive-interval", self.listen.keepalive_interval);
     }
@@ -185,7 +190,7 @@ impl Config {
         list.one("upstream-health-path", path.unwrap_or_else(off));
         let page = self.app_metrics.as_ref().map(ToString::to_string);
         list.one("app-metrics", page.unwrap_or_else(off));
-        list.one("max-upstream-connections", upstream.max_connections);
+        list.optional("max-upstream-connections", upstream.max_connections);
         list.duration("upstream-connect-timeout", upstream.connect_timeout);
         list.limit("upstream-response-timeout", upstream.response_timeout);
         list.duration("upstream-idle-timeout", upstream.idle_timeout);
@@ -322,6 +327,8 @@ mod tests {
             "--ticket-key-dir=/t".to_owned(),
             "--workers=1".to_owned(),
             "--max-connections=1".to_owned(),
+            "--max-upstream-connections=1".to_owned(),
+            "--max-memory=64MiB".to_owned(),
             "--client-auth=required".to_owned(),
             "--client-ca-file=/ca".to_owned(),
             "--client-allow-file=/allow".to_owned(),

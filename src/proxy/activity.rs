@@ -4,7 +4,7 @@
 //! per request instead of a timer re-armed per request. All of them run on one thread; the
 //! atomics are there because hyper wants tasks that could move.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,10 @@ pub(super) struct Activity {
     has_flooded: AtomicBool,
     idle_since: AtomicU64,
     waiting: Mutex<Held>,
+    /// Bytes of answers that an HTTP/1 connection has not written yet.
+    unwritten: AtomicUsize,
+    /// The rest of an answer was asked for and held back because of them.
+    holds_back: AtomicBool,
     has_written: AtomicBool,
     /// hyper holds nothing that it was given to write.
     is_flushed: AtomicBool,
@@ -63,6 +67,13 @@ pub(super) enum Heads {
     Begin,
     /// HTTP/2: a PING or a WINDOW_UPDATE is no head. Raw bytes have none at all.
     Unknown,
+}
+
+/// Whether the rest of an answer waits for what came before it to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Wanted,
+    NotWanted,
 }
 
 /// A request in flight; dropped when its answer is over.
@@ -113,6 +124,8 @@ impl Activity {
             has_flooded: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             waiting: Mutex::default(),
+            unwritten: AtomicUsize::new(0),
+            holds_back: AtomicBool::new(false),
             has_written: AtomicBool::new(false),
             is_flushed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
@@ -135,12 +148,37 @@ impl Activity {
     }
 
     /// Everything has gone to the socket: hyper flushes only when it holds nothing.
-    pub(super) fn flushed(&self) {
+    pub(super) fn flushed(&self) -> Answer {
         self.is_flushed.store(true, Relaxed);
+        self.unwritten.store(0, Relaxed);
+        match self.holds_back.load(Relaxed) && self.holds_back.swap(false, Relaxed) {
+            true => Answer::Wanted,
+            false => Answer::NotWanted,
+        }
+    }
+
+    /// Whether the rest of an answer has to wait: as much as `most` says is not written yet.
+    ///
+    /// HTTP/1 alone: its one task writes and asks for more, and HTTP/2 holds back by stream.
+    pub(super) fn holds_back(&self, most: impl FnOnce() -> usize) -> bool {
+        let unwritten = self.unwritten.load(Relaxed);
+        let is_full = unwritten > 0 && self.heads == Heads::Begin && unwritten >= most();
+        if is_full {
+            self.holds_back.store(true, Relaxed);
+        }
+        is_full
+    }
+
+    /// `n` bytes of an answer were given to hyper.
+    pub(super) fn given(&self, n: usize) {
+        self.unwritten.fetch_add(n, Relaxed);
     }
 
     /// `n` bytes were taken by the socket.
     pub(super) fn wrote(&self, n: usize) {
+        // Heads and framing are among them.
+        let unwritten = self.unwritten.load(Relaxed);
+        self.unwritten.store(unwritten.saturating_sub(n), Relaxed);
         if n > KEEPING_ALIVE {
             self.has_written.store(true, Relaxed);
         }

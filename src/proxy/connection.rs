@@ -293,7 +293,7 @@ pub(super) fn serve(
             fields: policy.http.max_headers,
         }),
     };
-    let downstream = Downstream::new(stream, activity, policy.http.send_timeout, reader);
+    let downstream = Downstream::new(stream, activity, Arc::clone(&context.worker), reader);
     match (policy.protocol, alpn) {
         (Protocol::Raw, _) => Box::pin(async move { tcp::serve(&context, downstream).await }),
         (_, Alpn::H2) => Box::pin(serve_http2(context, downstream, drain)),
@@ -364,7 +364,8 @@ async fn serve_http2(context: Arc<Context>, stream: Downstream, mut drain: Signa
         Box::pin(http::handle(Arc::clone(&shared), request))
     });
     let streams = Streams::default();
-    let connection = protocol::http2(&context.worker.policy, streams.clone())
+    let piece = context.worker.upstream.piece();
+    let connection = protocol::http2(&context.worker.policy, streams.clone(), piece)
         .serve_connection(TokioIo::new(stream), service);
     // Boxed, as that of HTTP/1 is: the future of either is as large as that of the larger.
     let mut connection = Box::new(connection);

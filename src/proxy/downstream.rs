@@ -14,13 +14,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::activity::Activity;
+use super::Worker;
+use super::activity::{Activity, Answer};
 use super::framing::Framing;
 use crate::syntax::Limits;
 use end::End;
@@ -30,12 +30,15 @@ pub(super) use transport::Transport;
 /// Bytes read at once that hyper does not get at once, and thrown away at once.
 const ASIDE: usize = 4096;
 
+/// The content of a TLS record at most (RFC 8446 section 5.1).
+const RECORD: usize = 16 * 1024;
+
 /// The client's stream as hyper sees it.
 pub(super) struct Downstream {
     stream: Transport,
     activity: Arc<Activity>,
     reader: Reader,
-    send_timeout: Duration,
+    worker: Arc<Worker>,
     stalled: Option<Pin<Box<Sleep>>>,
     is_stalled: bool,
     end: End,
@@ -55,14 +58,14 @@ impl Downstream {
     pub(super) fn new(
         stream: Transport,
         activity: Arc<Activity>,
-        send_timeout: Duration,
+        worker: Arc<Worker>,
         reader: Reader,
     ) -> Self {
         Self {
             stream,
             activity,
             reader,
-            send_timeout,
+            worker,
             stalled: None,
             is_stalled: false,
             end: End::NotYet,
@@ -137,7 +140,7 @@ impl Downstream {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let deadline = Instant::now() + self.send_timeout;
+                let deadline = Instant::now() + self.worker.policy.http.send_timeout;
                 let timer = self
                     .stalled
                     .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -199,6 +202,11 @@ impl AsyncWrite for Downstream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.activity.writing();
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() > RECORD {
+            // What is taken here waits as TLS records until the socket takes it.
+            let piece = self.worker.upstream.piece();
+            self.stream.hold_at_most(piece);
+        }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.count_written(&polled);
         self.watch_write(cx, polled)
@@ -210,8 +218,9 @@ impl AsyncWrite for Downstream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        if matches!(polled, Poll::Ready(Ok(()))) {
-            self.activity.flushed();
+        if matches!(polled, Poll::Ready(Ok(()))) && self.activity.flushed() == Answer::Wanted {
+            // The body that was held back is asked again: hyper would wait for its word.
+            cx.waker().wake_by_ref();
         }
         self.watch_write(cx, polled)
     }

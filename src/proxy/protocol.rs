@@ -20,8 +20,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// Receive window of a connection: with the streams' limit this bounds what a client can make us
 /// hold.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Answer bytes buffered per stream before the application is held back.
-const SEND_BUFFER: usize = 256 * 1024;
 /// Streams a client may reset before they were accepted (rapid reset, CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
 /// Streams that we had to reset for what the client sent on them (MadeYouReset, CVE-2025-8671).
@@ -45,8 +43,9 @@ pub(super) fn http1(policy: &Policy) -> http1::Builder {
     http1
 }
 
-/// The HTTP/2 server that `policy` wants, for a connection whose streams are `streams`.
-pub(super) fn http2(policy: &Policy, streams: Streams) -> http2::Builder<Streams> {
+/// The HTTP/2 server that `policy` wants, for a connection whose streams are `streams`; of each
+/// answer `piece` bytes are held before the application is held back.
+pub(super) fn http2(policy: &Policy, streams: Streams, piece: usize) -> http2::Builder<Streams> {
     let mut http2 = http2::Builder::new(streams);
     http2
         .timer(TokioTimer::new())
@@ -54,7 +53,7 @@ pub(super) fn http2(policy: &Policy, streams: Streams) -> http2::Builder<Streams
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
+        .max_send_buf_size(piece)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .keep_alive_interval(policy.listen.keepalive_interval)

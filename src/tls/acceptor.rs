@@ -194,6 +194,11 @@ pub fn socket(stream: &Stream) -> &TcpStream {
     stream.get_ref().0.socket()
 }
 
+/// Has `stream` take no more than about `bytes` that its socket does not take.
+pub fn hold_at_most(stream: &mut Stream, bytes: usize) {
+    stream.get_mut().1.set_buffer_limit(Some(bytes));
+}
+
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Acceptor").finish_non_exhaustive()

@@ -70,6 +70,9 @@ pub fn socket(stream: &Stream) -> &TcpStream {
     &stream.0
 }
 
+/// There is nothing that holds anything.
+pub fn hold_at_most(_: &mut Stream, _: usize) {}
+
 impl Stream {
     /// The socket, and nothing in the place of a TLS session.
     pub fn into_inner(self) -> (Sniffed<TcpStream>, ()) {

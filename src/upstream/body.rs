@@ -54,6 +54,14 @@ impl<B: RequestBody> Body<B> {
         Self(Source::Http2 { incoming, stream })
     }
 
+    /// How much of it may be held at each place on its way; `None` where HTTP/2 sees to that.
+    pub fn piece(&self) -> Option<usize> {
+        match &self.0 {
+            Source::Http1(incoming) => incoming.piece(),
+            Source::Http2 { .. } => None,
+        }
+    }
+
     /// Lets go of an HTTP/1.1 connection that has switched.
     pub(super) fn into_raw(self) -> Option<(Stream, Bytes)> {
         match self.0 {

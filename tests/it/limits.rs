@@ -2,6 +2,7 @@
 
 mod clock;
 mod connections;
+mod memory;
 mod patience;
 mod proxy_protocol;
 mod raw;

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::duration::is_off;
+use crate::config::Memory;
 
 /// Why a text is not the size asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum SizeError {
     Zero,
     /// More bytes than a machine counts.
     TooLarge,
+    /// Less than this setting can be, in bytes.
+    TooLittle(u64),
     /// Outside of the bounds of this setting, in bytes.
     OutOfBounds(u32, u32),
 }
@@ -30,6 +33,9 @@ impl fmt::Display for SizeError {
                 f.write_str("would refuse every body; write a size, e.g. 1MiB, or off for no limit")
             }
             Self::TooLarge => f.write_str("too large; write off for no limit"),
+            Self::TooLittle(least) => {
+                write!(f, "too little; write {} or more, or off", Shown(*least))
+            }
             Self::OutOfBounds(low, high) => {
                 write!(
                     f,
@@ -88,6 +94,18 @@ pub fn or_off(text: &str) -> Result<Option<u64>, SizeError> {
     match bytes(text)? {
         0 => Err(SizeError::Zero),
         size => Ok(Some(size)),
+    }
+}
+
+/// Below this no sidecar runs.
+const LEAST_MEMORY: u64 = 16 << 20;
+
+/// Parses what may be taken of memory, or `off`.
+pub fn memory(text: &str) -> Result<Memory, SizeError> {
+    match or_off(text)? {
+        None => Ok(Memory::Off),
+        Some(size) if size < LEAST_MEMORY => Err(SizeError::TooLittle(LEAST_MEMORY)),
+        Some(size) => Ok(Memory::Bytes(size)),
     }
 }
 

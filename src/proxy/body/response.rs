@@ -127,10 +127,21 @@ impl ResponseBody {
         };
         if let Some(data) = frame.data_ref() {
             exchange.record.body_bytes(data.len());
+            exchange.activity.given(data.len());
             self.waiting = Some(exchange.activity.waiting());
         }
         if let Some(idle) = &mut self.idle {
             idle.timer.as_mut().reset(Instant::now() + idle.limit);
+        }
+    }
+
+    /// Whether the client has to take something first. Whoever writes it asks again.
+    fn is_held_back(&self) -> bool {
+        match (&self.content, &self.tail) {
+            (Content::Upstream(body), Some(exchange)) => exchange
+                .activity
+                .holds_back(|| body.piece().unwrap_or(usize::MAX)),
+            _ => false,
         }
     }
 
@@ -153,6 +164,9 @@ impl Body for ResponseBody {
         this.waiting = None;
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
+        }
+        if this.is_held_back() {
+            return Poll::Pending;
         }
         let polled = match &mut this.content {
             Content::Empty => Poll::Ready(None),

@@ -26,6 +26,14 @@ impl Transport {
         }
     }
 
+    /// Takes no more than `bytes` that the socket does not take.
+    pub(super) fn hold_at_most(&mut self, bytes: usize) {
+        match self {
+            Self::Tls(stream) => tls::hold_at_most(stream, bytes),
+            Self::Clear(_) => {}
+        }
+    }
+
     /// Asks the client for a reset if it has gone; `false` where there is nothing to ask with.
     pub(super) fn request_sign_of_life(&mut self) -> bool {
         match self {

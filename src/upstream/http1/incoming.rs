@@ -19,9 +19,6 @@ use crate::net::Stream;
 use crate::syntax::{Chunked, Limits, Piece};
 use crate::upstream::{BoxError, RequestBody, Shared};
 
-/// Read at once of a long body. Reads larger than the L2 cache are what makes large copies slow.
-const READ: usize = 64 * 1024;
-
 /// An empty line: the end of a trailer section, and all of an empty one.
 const END_OF_SECTION: usize = 2;
 
@@ -33,6 +30,9 @@ pub(in crate::upstream) struct Incoming<B: RequestBody> {
     rest: Rest,
 }
 
+/// Read at once at first: most of what comes in pieces comes in small ones.
+const FIRST_READ: usize = 16 * 1024;
+
 /// The connection that the body comes on.
 #[derive(Debug)]
 struct Link<B: RequestBody> {
@@ -40,6 +40,8 @@ struct Link<B: RequestBody> {
     shared: Arc<Shared<B>>,
     /// How long the connection may be kept behind this answer.
     keep: Duration,
+    /// What to read at once, as far as there is memory for it: more where the last read was full.
+    ahead: usize,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -78,6 +80,7 @@ impl<B: RequestBody> Incoming<B> {
                 connection,
                 shared,
                 keep,
+                ahead: FIRST_READ,
                 _permit: permit,
             }),
             rest: match framing {
@@ -103,7 +106,7 @@ impl<B: RequestBody> Incoming<B> {
             return Poll::Ready(None);
         };
         let polled = match link.connection.poll_upload(cx) {
-            Ok(()) => ready!(self.rest.poll_frame(&mut link.connection, cx)),
+            Ok(()) => ready!(self.rest.poll_frame(link, cx)),
             Err(error) => Some(Err(error.into())),
         };
         match &polled {
@@ -112,6 +115,10 @@ impl<B: RequestBody> Incoming<B> {
             _ => {}
         }
         Poll::Ready(polled)
+    }
+
+    pub(in crate::upstream) fn piece(&self) -> Option<usize> {
+        self.link.as_ref().map(|link| link.shared.piece())
     }
 
     pub(in crate::upstream) fn is_end_stream(&self) -> bool {
@@ -175,9 +182,15 @@ impl Rest {
 
     fn poll_frame<B: RequestBody>(
         &mut self,
-        connection: &mut Connection<B>,
+        link: &mut Link<B>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Link {
+            connection,
+            shared,
+            ahead,
+            ..
+        } = link;
         loop {
             match self.next(connection) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
@@ -185,9 +198,10 @@ impl Rest {
                 Ok(None) if self.is_nothing() => return Poll::Ready(None),
                 Ok(None) => {}
             }
+            *ahead = shared.piece().min(*ahead);
             let most = match self {
-                Self::Length(left) => usize::try_from(*left).map_or(READ, |left| left.min(READ)),
-                _ => READ,
+                Self::Length(left) => usize::try_from(*left).map_or(*ahead, |n| n.min(*ahead)),
+                _ => *ahead,
             };
             match (ready!(connection.poll_read(cx, most)), &*self) {
                 (Ok(0), Self::UntilClose) => {
@@ -198,7 +212,8 @@ impl Rest {
                     let early = io::Error::from(io::ErrorKind::UnexpectedEof);
                     return Poll::Ready(Some(Err(early.into())));
                 }
-                (Ok(_), _) => {}
+                (Ok(n), _) if n >= *ahead => *ahead *= 2,
+                (Ok(n), _) => *ahead = (*ahead / 2).max(n).max(FIRST_READ),
                 (Err(error), _) => return Poll::Ready(Some(Err(error.into()))),
             }
         }

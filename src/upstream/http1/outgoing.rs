@@ -58,6 +58,10 @@ impl<B: RequestBody> Outgoing<B> {
         head.extend_from_slice(parts.method.as_str().as_bytes());
         head.push(b' ');
         let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        if target.starts_with('?') {
+            // Of an absolute target without a path (RFC 9112 section 3.2.1).
+            head.push(b'/');
+        }
         head.extend_from_slice(target.as_bytes());
         head.extend_from_slice(b" HTTP/1.1\r\n");
         let coding = match &body {

@@ -58,6 +58,10 @@ async fn each_way_to_say_the_same_becomes_one() {
             "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
         ),
         (
+            "GET http://a?b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /?b HTTP/1.1\r\nhost: a\r\n\r\n",
+        ),
+        (
             "GET / HTTP/1.1\r\nHost:a\r\nX-A:  b \t\r\n\r\n",
             "GET / HTTP/1.1\r\nhost: a\r\nx-a: b\r\n\r\n",
         ),
