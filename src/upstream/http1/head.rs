@@ -148,7 +148,10 @@ impl Head {
             response.extensions_mut().insert(reason);
         }
         let body = body(&response, is_to_head)?;
-        let persists = persists(&response) && !announces_impossible_body(&response);
+        // Behind 101 there is no HTTP any more, whether or not anybody wanted that.
+        let persists = persists(&response)
+            && status != StatusCode::SWITCHING_PROTOCOLS
+            && !announces_impossible_body(&response);
         Ok(Self {
             response,
             body,
@@ -309,6 +312,7 @@ mod tests {
         for (status, is_interim) in [(100, true), (102, true), (103, true), (101, false)] {
             let head = parse(&format!("HTTP/1.1 {status} Wait\r\n\r\n")).unwrap();
             assert_eq!(head.is_interim(), is_interim);
+            assert_eq!(head.persists, is_interim);
             assert_eq!(head.body, BodyFraming::Empty);
         }
     }

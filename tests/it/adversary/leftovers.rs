@@ -126,3 +126,16 @@ async fn frames_for_streams_that_are_over_or_were_never_opened_reach_nobody() {
         }
     }
 }
+
+// H1-17, UP-08
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_switched_unasked_is_not_used_again() {
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    let application = super::answering_by_number(vec![switch.as_bytes().to_vec()]);
+    let served = Served::start(application.upstream(), &ONE_WORKER);
+    for n in 0..20 {
+        assert_eq!(send(&served, &get("/0")).await.unwrap().status, 502);
+        assert_good(&served, "behind the switch").await;
+        assert_eq!(application.connections(), n + 2);
+    }
+}
