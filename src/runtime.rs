@@ -266,6 +266,7 @@ impl Thread {
                 _ = sweep.tick() => {
                     worker.upstream.sweep();
                     worker.telemetry.failures.sweep();
+                    give_memory_back();
                 }
             }
         }
@@ -273,6 +274,13 @@ impl Thread {
         worker.drain.advance(Stage::Graceful);
         finish(&worker, &mut self.stage).await
     }
+}
+
+/// Has the allocator give back what has been free for a while: it looks for that when a large block
+/// is freed, which behind a peak nobody does.
+fn give_memory_back() {
+    const LARGE: usize = 1024 * 1024;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
 /// Waits for the last connection; cuts what is left when time is up.
