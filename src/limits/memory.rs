@@ -9,10 +9,11 @@ use std::path::Path;
 
 /// The process itself: code in use, certificates, one heap for each thread.
 const PROCESS: u64 = 16 * MIB;
-/// An open connection, TLS session included.
-const CONNECTION: u64 = 16 * KIB;
-/// An answer at its smallest: two pieces, and what HTTP on both sides needs meanwhile.
-const ANSWER: u64 = 64 * KIB;
+/// An open connection with a request of which nothing is answered yet; one at rest is 12 KiB.
+const CONNECTION: u64 = 32 * KIB;
+/// An answer at its smallest, beside its connection: two pieces, each of which may have been asked
+/// for when the last was nearly gone, and the connection to the application.
+const ANSWER: u64 = 96 * KIB;
 /// A piece is held at two places, in HTTP's queue and in TLS's; the rest is room for what those hold
 /// that came when there were fewer. The test below finds the least that is enough.
 const SHARES_OF_AN_ANSWER: u64 = 12;

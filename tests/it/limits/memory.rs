@@ -50,7 +50,7 @@ async fn slow_readers_fit_the_limit_of_memory_however_many_there_are() {
     let mut most = 0;
     eventually_async("the application is asked", PATIENCE, || {
         most = most.max(own_memory(id));
-        application.asked().len() >= 300
+        application.asked().len() >= 250
     })
     .await;
     most = most.max(once_still("memory", || own_memory(id)).await);
@@ -91,7 +91,7 @@ async fn what_follows_from_the_limit_yields_to_what_is_said() {
     const NAMES: [&str; 3] = ["max-memory", "max-connections", "max-upstream-connections"];
     let application = Raw::answering(OK);
     for (said, expected) in [
-        ([Some("64MiB"), None, None], ["64MiB", "1536", "384"]),
+        ([Some("64MiB"), None, None], ["64MiB", "768", "256"]),
         ([Some("64MiB"), Some("20"), Some("7")], ["64MiB", "20", "7"]),
         ([Some("off"), Some("20"), None], ["off", "20", "1024"]),
     ] {
