@@ -217,8 +217,8 @@ impl<B: RequestBody> Outgoing<B> {
             Coding::Length(_) => Err(wrong_length()),
             Coding::Chunked(announced) => {
                 self.before.extend_from_slice(b"0\r\n");
-                for name in announced {
-                    for value in trailers.get_all(name) {
+                for (name, value) in trailers {
+                    if announced.contains(name) {
                         encode_field(name, value.as_bytes(), &mut self.before);
                     }
                 }
@@ -289,4 +289,131 @@ fn encode_field(name: &HeaderName, value: &[u8], head: &mut Vec<u8>) {
     head.extend_from_slice(b": ");
     head.extend_from_slice(value);
     head.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::combinators::UnsyncBoxBody;
+    use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+    use tokio::io::AsyncReadExt as _;
+
+    use crate::upstream::BoxError;
+
+    type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+    fn frames(frames: Vec<http_body::Frame<Bytes>>) -> Body {
+        let frames = frames.into_iter().map(Ok);
+        StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
+    }
+
+    /// What the application is sent, or why not.
+    async fn sent(request: Request<Body>) -> Result<String, Error> {
+        let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
+        let mut stream = Stream::unix(ours);
+        let mut outgoing = Outgoing::new(request);
+        std::future::poll_fn(|cx| outgoing.poll_write(&mut stream, cx)).await?;
+        assert!(outgoing.is_out());
+        drop(stream);
+        let mut text = String::new();
+        theirs.read_to_string(&mut text).await.unwrap();
+        Ok(text)
+    }
+
+    fn request(
+        method: Method,
+        fields: &[(&'static str, &'static str)],
+        body: Body,
+    ) -> Request<Body> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = "/a?b".parse().unwrap();
+        for (name, value) in fields {
+            let value = header::HeaderValue::from_static(value);
+            request.headers_mut().append(*name, value);
+        }
+        request
+    }
+
+    fn empty() -> Body {
+        Empty::new().map_err(|never| match never {}).boxed_unsync()
+    }
+
+    fn full(text: &'static str) -> Body {
+        let body = Full::new(Bytes::from_static(text.as_bytes()));
+        body.map_err(|never| match never {}).boxed_unsync()
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_body_is_its_head() {
+        let fields = [("host", "a"), ("x-b", "c"), ("x-b", "d")];
+        let text = sent(request(Method::GET, &fields, empty())).await.unwrap();
+        assert_eq!(
+            text,
+            "GET /a?b HTTP/1.1\r\nhost: a\r\nx-b: c\r\nx-b: d\r\n\r\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_has_its_length_or_chunks() {
+        let text = sent(request(Method::POST, &[], full("hello")))
+            .await
+            .unwrap();
+        assert_eq!(text, "POST /a?b HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello");
+        let pieces =
+            ["hello", "", "world, and so on"].map(|piece| http_body::Frame::data(piece.into()));
+        let text = sent(request(Method::POST, &[], frames(pieces.into())))
+            .await
+            .unwrap();
+        let body = "5\r\nhello\r\n10\r\nworld, and so on\r\n0\r\n\r\n";
+        assert_eq!(
+            text,
+            format!("POST /a?b HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{body}")
+        );
+    }
+
+    #[tokio::test]
+    async fn trailers_are_sent_once_and_when_they_were_announced() {
+        let mut trailers = HeaderMap::new();
+        for (name, value) in [("x-sum", "1"), ("x-sum", "2"), ("x-other", "3")] {
+            trailers.append(name, value.parse().unwrap());
+        }
+        let body = frames(vec![
+            http_body::Frame::data("a".into()),
+            http_body::Frame::trailers(trailers),
+        ]);
+        let fields = [("trailer", "X-Sum, x-sum"), ("trailer", "x-sum")];
+        let text = sent(request(Method::POST, &fields, body)).await.unwrap();
+        assert!(
+            text.ends_with("\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\nx-sum: 2\r\n\r\n"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_of_another_length_than_its_head_says_is_an_error() {
+        for length in ["4", "6"] {
+            let body = frames(vec![http_body::Frame::data("hello".into())]);
+            let mut wrong = Outgoing::new(request(Method::POST, &[], body));
+            wrong.coding = Coding::Length(length.parse().unwrap());
+            let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
+            let mut stream = Stream::unix(ours);
+            let result = std::future::poll_fn(|cx| wrong.poll_write(&mut stream, cx)).await;
+            assert!(matches!(result, Err(Error::RequestBody(_))), "{length}");
+        }
+    }
+
+    #[test]
+    fn only_what_harms_nobody_is_sent_again() {
+        let again = |method: Method, body: Body, has_left| {
+            let mut outgoing = Box::new(Outgoing::new(request(method, &[], body)));
+            outgoing.has_left = has_left;
+            outgoing.again().is_some()
+        };
+        assert!(again(Method::GET, empty(), true));
+        assert!(again(Method::PUT, empty(), true));
+        assert!(!again(Method::POST, empty(), true));
+        assert!(!again(Method::PUT, full("a"), true));
+        assert!(again(Method::POST, full("a"), false));
+    }
 }
