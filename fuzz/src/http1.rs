@@ -94,9 +94,12 @@ impl Sent {
 
 fn is_switch(request: &Request) -> bool {
     let protocol = request.all(b"upgrade").next();
-    // What is no text the application cannot have granted: its 101 names nothing that was asked for.
-    let may_be_granted =
-        |name: &[u8]| name.is_ascii() && !name.to_ascii_lowercase().starts_with(b"h2c");
+    // What is no text, or a list, the application cannot have granted: its 101 says it whole, which
+    // names nothing that was asked for.
+    let may_be_granted = |name: &[u8]| {
+        let is_one = name.is_ascii() && !name.contains(&b',');
+        is_one && !name.to_ascii_lowercase().starts_with(b"h2c")
+    };
     request.minor == 1
         && request.path().starts_with(SWITCH)
         && request.has_option(b"upgrade")
