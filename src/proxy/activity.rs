@@ -157,6 +157,11 @@ impl Activity {
         }
     }
 
+    /// Whether nothing waits for the socket.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.is_flushed.load(Relaxed)
+    }
+
     /// Whether the rest of an answer has to wait: as much as `most` says is not written yet.
     ///
     /// HTTP/1 alone: its one task writes and asks for more, and HTTP/2 holds back by stream.

@@ -201,12 +201,15 @@ impl AsyncWrite for Downstream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.activity.writing();
-        if slices.iter().map(|slice| slice.len()).sum::<usize>() > RECORD {
-            // What is taken here waits as TLS records until the socket takes it.
+        if self.activity.is_flushed()
+            && slices.iter().map(|slice| slice.len()).sum::<usize>() > RECORD
+        {
+            // What is taken here waits as TLS records until the socket takes it. Never more while
+            // some of it does: that would pass for a client that takes data.
             let piece = self.worker.upstream.piece();
             self.stream.hold_at_most(piece);
         }
+        self.activity.writing();
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.count_written(&polled);
         self.watch_write(cx, polled)

@@ -161,12 +161,13 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if this.is_held_back() {
+            // What was given before still waits, and the clock of a client that takes nothing runs.
+            return Poll::Pending;
+        }
         this.waiting = None;
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
-        }
-        if this.is_held_back() {
-            return Poll::Pending;
         }
         let polled = match &mut this.content {
             Content::Empty => Poll::Ready(None),
