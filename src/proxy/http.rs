@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 
 use super::body::{self, Exchange, Fate, RequestBody, ResponseBody};
 use super::connection::Context;
@@ -174,14 +174,6 @@ fn to_upstream(
             headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
         }
         headers.insert(header::HOST, host);
-        if request.body().size_hint().exact().is_none() {
-            // Of a GET or HEAD hyper would drop a body whose length it does not know, and call the
-            // request complete.
-            let chunked = HeaderValue::from_static("chunked");
-            request
-                .headers_mut()
-                .insert(header::TRANSFER_ENCODING, chunked);
-        }
         set_target(request, None)?;
         *request.version_mut() = Version::HTTP_11;
     }

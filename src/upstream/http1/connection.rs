@@ -191,7 +191,7 @@ impl<B: RequestBody> Connection<B> {
     pub(super) fn is_quiet(&self, look: Look) -> bool {
         match look {
             Look::Known => self.stream.is_quiet(),
-            Look::Now => self.stream.is_quiet() && !self.stream.has_news(),
+            Look::Now => !self.stream.has_news(),
         }
     }
 

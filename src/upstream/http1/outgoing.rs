@@ -50,7 +50,8 @@ enum Coding {
 }
 
 impl<B: RequestBody> Outgoing<B> {
-    /// Encodes the head of `request`, whose target and header fields are as the application is to see them.
+    /// Encodes the head of `request`, whose target and header fields are as the application is to see
+    /// them; nothing of an earlier hop's framing but a length is among those.
     pub(super) fn new(request: Request<B>) -> Self {
         let (mut parts, body) = request.into_parts();
         let body = (!body.is_end_stream()).then_some(body);
@@ -65,10 +66,7 @@ impl<B: RequestBody> Outgoing<B> {
         head.extend_from_slice(target.as_bytes());
         head.extend_from_slice(b" HTTP/1.1\r\n");
         let coding = match &body {
-            None => {
-                parts.headers.remove(header::TRANSFER_ENCODING);
-                Coding::Length(0)
-            }
+            None => Coding::Length(0),
             Some(body) => Coding::of(body, &mut parts.headers),
         };
         encode(&parts.headers, &mut head);
@@ -247,13 +245,9 @@ impl<B: RequestBody> Outgoing<B> {
 }
 
 impl Coding {
-    /// How a body is framed whose head says so in `headers`, or does not yet.
+    /// How a body is framed, as `headers` say from then on.
     fn of<B: RequestBody>(body: &B, headers: &mut HeaderMap) -> Self {
-        let length = match headers.contains_key(header::TRANSFER_ENCODING) {
-            true => None,
-            false => body.size_hint().exact(),
-        };
-        if let Some(length) = length {
+        if let Some(length) = body.size_hint().exact() {
             headers
                 .entry(header::CONTENT_LENGTH)
                 .or_insert_with(|| length.into());
