@@ -59,7 +59,18 @@ async fn the_page_tells_everything_without_a_script_and_loads_nothing() {
     let (sidecar, secret) = busy(&application).await;
     let admin = sidecar.admin();
     until(admin, "/readyz", 200).await;
-    let answer = ask(admin, "GET /").await;
+    // What is told on other threads may be there a moment later.
+    let last = ["does not know who signed", "kept", "<polyline"];
+    let answer = crate::support::wait::within("all of it is told", async {
+        loop {
+            let answer = ask(admin, "GET /").await;
+            if last.iter().all(|words| answer.text().contains(words)) {
+                break answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let policy = answer.header("content-security-policy").unwrap().to_owned();
     assert!(policy.starts_with("default-src 'none'; "), "{policy}");
     let page = answer.text();
