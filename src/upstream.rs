@@ -12,8 +12,10 @@ mod http1;
 mod http2;
 mod outage;
 mod pool;
+mod shortage;
 mod tunnel;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,9 +39,7 @@ use crate::net::{ConnectError, Connector, Stream};
 use crate::syntax;
 use crate::telemetry::record::Telemetry;
 use outage::Judgement;
-
-/// Between two attempts when no local port or descriptor is left.
-const SHORTAGE_PAUSE: Duration = Duration::from_millis(25);
+use shortage::Shortage;
 
 /// What a request to the application may have as its body; the default is an empty one.
 pub trait RequestBody:
@@ -69,6 +69,7 @@ pub struct Upstream<B: RequestBody> {
 struct Shared<B: RequestBody> {
     connector: Connector,
     outage: Arc<Outage>,
+    shortage: Shortage,
     pool: pool::Pool<Box<http1::Connection<B>>>,
     permits: Arc<Semaphore>,
     limits: Limits,
@@ -76,6 +77,14 @@ struct Shared<B: RequestBody> {
     response_timeout: Option<Duration>,
     idle_timeout: Duration,
     telemetry: Arc<Telemetry>,
+}
+
+/// A way to the application that was asked for.
+enum Opened<C> {
+    /// A connection that nobody has used.
+    Fresh(Stream),
+    /// What has become free meanwhile.
+    Instead(C),
 }
 
 /// What an answer's head may be, and how HTTP/2 connections are kept.
@@ -122,6 +131,7 @@ impl<B: RequestBody> Upstream<B> {
         let shared = Arc::new(Shared {
             connector,
             outage,
+            shortage: Shortage::default(),
             pool: pool::Pool::default(),
             permits: Arc::new(Semaphore::new(share)),
             limits,
@@ -184,6 +194,18 @@ impl<B: RequestBody> Upstream<B> {
 impl<B: RequestBody> Shared<B> {
     /// Opens a connection; while an outage is new, waits for the application to come back.
     async fn connect(&self, prologue: Prologue) -> Result<Stream, Error> {
+        match self.connect_or(prologue, || None::<Infallible>).await? {
+            Opened::Fresh(stream) => Ok(stream),
+            Opened::Instead(never) => match never {},
+        }
+    }
+
+    /// As [`Self::connect`]; without a local port, what `instead` finds is as good.
+    async fn connect_or<C>(
+        &self,
+        prologue: Prologue,
+        instead: impl Fn() -> Option<C>,
+    ) -> Result<Opened<C>, Error> {
         let asked = Instant::now();
         let mut deadline = None;
         loop {
@@ -194,21 +216,32 @@ impl<B: RequestBody> Shared<B> {
                 Some(_) => self.outage.turn().await,
                 None => None,
             };
+            let leave = self.shortage.turn(asked + self.connect_timeout).await;
+            let leave = leave.map_err(Error::Connect)?;
+            if leave.is_some()
+                && let Some(instead) = instead()
+            {
+                return Ok(Opened::Instead(instead));
+            }
             let begun = Instant::now();
             let error = match self.connector.connect().await {
-                Ok(stream) => return self.opened(stream, prologue).await,
+                Ok(stream) => {
+                    self.shortage.over();
+                    return self.opened(stream, prologue).await.map(Opened::Fresh);
+                }
                 Err(error) => error,
             };
             self.telemetry.metrics.upstream.failed.increment();
+            // A shortage of our own: no outage, and nothing that a probe could find out.
+            if matches!(error, ConnectError::Exhausted(_)) {
+                self.shortage.met(error);
+                continue;
+            }
+            self.shortage.over();
             let has_time = asked.elapsed() < self.connect_timeout;
-            match error {
-                // A shortage of our own: no outage, and nothing that a probe could find out.
-                ConnectError::Exhausted(_) if has_time => tokio::time::sleep(SHORTAGE_PAUSE).await,
-                ConnectError::Exhausted(_) => return Err(Error::Connect(error)),
-                error => match self.outage.failed(begun, error) {
-                    Judgement::Outdated(error) if !has_time => return Err(Error::Connect(error)),
-                    Judgement::Outdated(_) | Judgement::Away => {}
-                },
+            match self.outage.failed(begun, error) {
+                Judgement::Outdated(error) if !has_time => return Err(Error::Connect(error)),
+                Judgement::Outdated(_) | Judgement::Away => {}
             }
         }
     }

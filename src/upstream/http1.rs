@@ -21,7 +21,7 @@ use http::{Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Body;
-use super::{Error, Prologue, RequestBody, Shared};
+use super::{Error, Opened, Prologue, RequestBody, Shared};
 pub(in crate::upstream) use connection::Connection;
 use connection::Look;
 use head::Head;
@@ -83,18 +83,23 @@ async fn exchange<B: RequestBody>(
         Some(_) => Attempt::Fresh,
     };
     loop {
-        let pooled = match attempt {
-            Attempt::Pooled => reuse(shared, &outgoing),
+        let look = look(&outgoing);
+        let reusable = || match attempt {
+            Attempt::Pooled => reuse(shared, look),
             Attempt::Fresh | Attempt::Last => None,
         };
-        let mut connection = match pooled {
-            Some(connection) => connection,
-            None => {
+        let opened = match reusable() {
+            Some(connection) => Opened::Instead(connection),
+            // Boxed, as opening is rare: its state would make every request's future larger.
+            None => Box::pin(shared.connect_or(prologue.clone(), reusable)).await?,
+        };
+        let mut connection = match opened {
+            Opened::Instead(connection) => connection,
+            Opened::Fresh(stream) => {
                 if attempt == Attempt::Pooled {
                     attempt = Attempt::Fresh;
                 }
-                // Boxed, as opening is rare: its state would make every request's future larger.
-                Box::pin(open(shared, prologue.clone())).await?
+                Box::new(Connection::new(stream, shared.limits.section()))
             }
         };
         let failed = match connection.exchange(outgoing).await {
@@ -118,24 +123,20 @@ async fn exchange<B: RequestBody>(
     }
 }
 
-async fn open<B: RequestBody>(
-    shared: &Shared<B>,
-    prologue: Prologue,
-) -> Result<Box<Connection<B>>, Error> {
-    let stream = shared.connect(prologue).await?;
-    Ok(Box::new(Connection::new(stream, shared.limits.section())))
-}
-
-/// A pooled connection that still looks alive.
+/// How closely to look at a pooled connection before it gets this request.
 ///
 /// What the runtime knows of it is as old as the last look at all sockets: whatever the application
 /// had said unasked before the client sent this request is known. The kernel is asked for requests
 /// that could not be sent a second time, because for those an end that is a moment old counts too.
-fn reuse<B: RequestBody>(shared: &Shared<B>, outgoing: &Outgoing<B>) -> Option<Box<Connection<B>>> {
-    let look = match outgoing.is_repeatable() {
+fn look<B: RequestBody>(outgoing: &Outgoing<B>) -> Look {
+    match outgoing.is_repeatable() {
         true => Look::Known,
         false => Look::Now,
-    };
+    }
+}
+
+/// A pooled connection that still looks alive.
+fn reuse<B: RequestBody>(shared: &Shared<B>, look: Look) -> Option<Box<Connection<B>>> {
     loop {
         let connection = shared.pool.take()?;
         if connection.is_quiet(look) {

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::body::{Body, StreamGuard};
 use super::error::is_unprocessed;
-use super::{Error, Prologue, RequestBody, Shared, spare};
+use super::{Error, Opened, Prologue, RequestBody, Shared, spare};
 use crate::drain::Background;
 use crate::net::{ConnectError, Stream};
 use crate::syntax::is_token;
@@ -139,7 +139,8 @@ impl<B: RequestBody> Connections<B> {
     ) -> Result<Response<Body<B>>, Error> {
         if prologue.is_some() {
             let permit = shared.permit().await?;
-            let connection = self.connect(shared, prologue, permit).await?;
+            let stream = shared.connect(prologue).await?;
+            let connection = self.begin(shared, stream, permit).await?;
             if !connection.has_room() {
                 return Err(Error::Busy);
             }
@@ -187,7 +188,7 @@ impl<B: RequestBody> Connections<B> {
             if let Some(connection) = self.pick() {
                 return Ok(connection);
             }
-            if let Some(connection) = self.open_further(shared).await? {
+            if let Some(connection) = self.open_further(shared, patience).await? {
                 return Ok(connection);
             }
             // All of a worker runs on one thread: nothing can have been freed since the look.
@@ -198,11 +199,21 @@ impl<B: RequestBody> Connections<B> {
     }
 
     /// A further connection, or one that has got room meanwhile; `None` when there may be none.
-    async fn open_further(&self, shared: &Arc<Shared<B>>) -> Result<Option<Shareable<B>>, Error> {
+    async fn open_further(
+        &self,
+        shared: &Arc<Shared<B>>,
+        patience: Instant,
+    ) -> Result<Option<Shareable<B>>, Error> {
         let _turn = self.opening.acquire().await.map_err(|_| Error::Busy)?;
         // Somebody may have opened one while we waited for our turn.
         if let Some(connection) = self.pick() {
             return Ok(Some(connection));
+        }
+        // Whoever had the turn before has waited for a port all this time: it was our wait, too.
+        if Instant::now() >= patience
+            && let Some(shortage) = shared.shortage.why()
+        {
+            return Err(Error::Connect(shortage));
         }
         let is_unwanted = self.lock().iter().any(|c| c.room.allowed() == 0);
         if is_unwanted {
@@ -211,7 +222,10 @@ impl<B: RequestBody> Connections<B> {
         let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() else {
             return Ok(None);
         };
-        let connection = self.connect(shared, None, permit).await?;
+        let connection = match shared.connect_or(None, || self.pick()).await? {
+            Opened::Fresh(stream) => self.begin(shared, stream, permit).await?,
+            Opened::Instead(connection) => return Ok(Some(connection)),
+        };
         self.lock().push(connection);
         Ok(self.pick())
     }
@@ -228,13 +242,12 @@ impl<B: RequestBody> Connections<B> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connect(
+    async fn begin(
         &self,
         shared: &Shared<B>,
-        prologue: Prologue,
+        stream: Stream,
         permit: OwnedSemaphorePermit,
     ) -> Result<Shareable<B>, Error> {
-        let stream = shared.connect(prologue).await?;
         let room = Arc::new(Room {
             streams: AtomicUsize::new(0),
             allowed: AtomicUsize::new(UNTOLD),

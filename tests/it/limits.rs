@@ -4,6 +4,7 @@ mod clock;
 mod connections;
 mod memory;
 mod patience;
+mod ports;
 mod proxy_protocol;
 mod raw;
 pub(crate) mod rest;

@@ -20,6 +20,7 @@ pub(crate) mod h2;
 pub(crate) mod h2_application;
 pub(crate) mod hyper_application;
 pub(crate) mod inside;
+pub(crate) mod namespace;
 pub(crate) mod ports;
 pub(crate) mod programs;
 pub(crate) mod requests;
