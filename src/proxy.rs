@@ -42,6 +42,7 @@ pub use redirect::accepted_in_clear;
 
 use crate::config;
 use crate::drain::Drain;
+use crate::limits::Http2Room;
 use crate::telemetry::record::Telemetry;
 use crate::tls::Acceptor;
 use crate::upstream::Upstream;
@@ -56,6 +57,8 @@ pub struct Worker {
     pub handshakes: Handshakes,
     /// The way to the application.
     pub upstream: Upstream<RequestBody>,
+    /// Memory for what clients may do over HTTP/2.
+    pub http2: Arc<Http2Room>,
     /// The way out.
     pub drain: Drain,
     /// Numbers and access log.

@@ -72,6 +72,8 @@ struct Shared<B: RequestBody> {
     shortage: Shortage,
     pool: pool::Pool<Box<http1::Connection<B>>>,
     permits: Arc<Semaphore>,
+    /// For streams over HTTP/2, where memory is limited.
+    streams: Option<Arc<Semaphore>>,
     limits: Limits,
     connect_timeout: Duration,
     response_timeout: Option<Duration>,
@@ -134,6 +136,7 @@ impl<B: RequestBody> Upstream<B> {
             shortage: Shortage::default(),
             pool: pool::Pool::default(),
             permits: Arc::new(Semaphore::new(share)),
+            streams: limits.room.answers().map(|n| Arc::new(Semaphore::new(n))),
             limits,
             connect_timeout: section.connect_timeout,
             response_timeout: section.response_timeout,
@@ -262,10 +265,22 @@ impl<B: RequestBody> Shared<B> {
 
     /// Leave to have one more request at the application.
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+        self.one_of(&self.permits).await
+    }
+
+    /// Leave to have one more stream at the application; `None` where there is no end of them.
+    async fn stream_permit(&self) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        match &self.streams {
+            Some(streams) => self.one_of(streams).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn one_of(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
         }
-        let wait = Arc::clone(&self.permits).acquire_owned();
+        let wait = Arc::clone(permits).acquire_owned();
         match Box::pin(tokio::time::timeout(self.connect_timeout, wait)).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Error::Busy),

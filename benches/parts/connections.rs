@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tls_sidecar::config::{Config, Settings};
 use tls_sidecar::drain::Drain;
-use tls_sidecar::limits::AnswerRoom;
+use tls_sidecar::limits::{AnswerRoom, Http2Room};
 use tls_sidecar::net::Sniffed;
 use tls_sidecar::proxy::{self, Crowd, Handshakes, Worker};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
@@ -147,6 +147,7 @@ async fn worker(served: &Served) -> Arc<Worker> {
         acceptor: served.acceptor.clone(),
         handshakes: Handshakes::new(Arc::new(Crowd::of(1))),
         upstream: Upstream::new(&config.upstream, limits, 1, Arc::clone(&telemetry), outage),
+        http2: Arc::new(Http2Room::new(None, 1)),
         drain: Drain::default(),
         telemetry,
         policy: Arc::new(policy),

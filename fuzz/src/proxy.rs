@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tls_sidecar::config::{Address, Config, Settings};
 use tls_sidecar::drain::Drain;
-use tls_sidecar::limits::AnswerRoom;
+use tls_sidecar::limits::{AnswerRoom, Http2Room};
 use tls_sidecar::proxy::{self, Crowd, Handshakes, Policy, Worker};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::tls::{Acceptor, Alpn};
@@ -171,6 +171,7 @@ impl Harness {
             acceptor: Acceptor::settled_on(alpn),
             handshakes: Handshakes::new(Arc::new(Crowd::of(1))),
             upstream: Upstream::new(upstream, limits, 1, Arc::clone(&telemetry), outage),
+            http2: Arc::new(Http2Room::new(None, 1)),
             drain: Drain::default(),
             telemetry,
             policy: Arc::clone(&self.policy),

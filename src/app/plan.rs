@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::listening::Door;
 use crate::config::{self, Config};
 use crate::drain::Drain;
-use crate::limits::{AnswerRoom, Shares};
+use crate::limits::{AnswerRoom, Http2Room, Shares};
 use crate::proxy::{Crowd, Handshakes, Policy, Worker};
 use crate::reload::Certificates;
 use crate::runtime::Seed;
@@ -25,6 +25,7 @@ pub(super) struct Plan {
     upstream: config::Upstream,
     outage: Arc<Outage>,
     room: AnswerRoom,
+    shares: Option<Shares>,
     workers: NonZeroUsize,
 }
 
@@ -51,6 +52,7 @@ impl Plan {
             upstream,
             outage,
             room: AnswerRoom::new(shares, workers.get()),
+            shares,
             workers,
         }
     }
@@ -60,6 +62,7 @@ impl Plan {
         let (section, workers) = (self.upstream.clone(), self.workers.get());
         let (outage, room) = (Arc::clone(&self.outage), self.room);
         let (telemetry, crowd) = (Arc::clone(telemetry), Arc::clone(&self.crowd));
+        let http2 = Arc::new(Http2Room::new(self.shares, workers));
         let worker = move || {
             let limits = upstream::Limits {
                 header_size: policy.http.max_header_size,
@@ -71,6 +74,7 @@ impl Plan {
                 acceptor,
                 handshakes: Handshakes::new(crowd),
                 upstream: Upstream::new(&section, limits, workers, Arc::clone(&telemetry), outage),
+                http2,
                 drain: Drain::default(),
                 telemetry,
                 policy,

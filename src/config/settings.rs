@@ -159,7 +159,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_UPSTREAM_CONNECTIONS", hide_env_values = true)]
     pub max_upstream_connections: Option<String>,
 
-    /// Memory that the sidecar may take, 16MiB or more: how many connections there may be, and how much of answers is held for clients that are slow to take them, follow from it; or off [default: the memory limit of the container]
+    /// Memory that the sidecar may take, 16MiB or more: how many connections and requests there may be, and how much is held of answers for slow clients and of uploads for a slow application, follow from it; or off [default: the memory limit of the container]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS, env = "TLS_SIDECAR_MAX_MEMORY", hide_env_values = true)]
     pub max_memory: Option<String>,
 

@@ -1,11 +1,16 @@
-//! What a limit of memory allows: how many connections, and how much of answers is held for clients
-//! that are slow to take them.
+//! What a limit of memory allows: how many connections and requests, and how much of answers is held
+//! for clients that are slow to take them.
 //!
 //! Half of what the process itself does not need is for connections, idle ones included, and half for
 //! answers on their way. Invariant: with every connection that is let in asking for a large answer
-//! and reading none of it, both halves are not exceeded.
+//! and reading none of it, both halves are not exceeded. What clients may do besides over HTTP/2 is in
+//! [`http2`].
+
+mod http2;
 
 use std::path::Path;
+
+pub use http2::{Http2Room, Terms, Windows};
 
 /// The process itself: code in use, certificates, one heap for each thread.
 const PROCESS: u64 = 16 * MIB;
@@ -17,6 +22,21 @@ const ANSWER: u64 = 96 * KIB;
 /// A piece is held at two places, in HTTP's queue and in TLS's; the rest is room for what those hold
 /// that came when there were fewer. The test below finds the least that is enough.
 const SHARES_OF_AN_ANSWER: u64 = 12;
+/// Requests in flight for each connection that may be open, on average: over HTTP/2 one connection
+/// has many, of 4 KiB each, and takes less than its 32 KiB by itself.
+const REQUESTS_OF_A_CONNECTION: usize = 2;
+/// What an HTTP/2 application may send ahead is this part of what is held of answers: what has
+/// arrived takes about twice its length, since a frame keeps the buffer that it was read into.
+const PART_SENT_AHEAD: u64 = 6;
+/// Answers whose clients take nothing, before the others on their connection have to wait. Small
+/// windows are dear: an answer in pieces of 64 KiB costs half as much again as one of 512 KiB.
+const ANSWERS_OF_A_WINDOW: u64 = 32;
+/// What may be sent ahead of one answer: less is never asked for before a client has spoken (RFC
+/// 9113 section 6.9.2), and more spares nothing.
+const SMALLEST_WINDOW: u64 = 64 * KIB;
+const LARGEST_WINDOW: u64 = 512 * KIB;
+/// RFC 9113 section 6.9.1.
+const MOST_OF_A_WINDOW: u32 = (1 << 31) - 1;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -25,7 +45,7 @@ const MIB: u64 = 1024 * KIB;
 /// spare a seventh of what a long answer costs over pieces of 64 KiB, larger ones nothing more.
 const LARGEST_PIECE: usize = 256 * 1024;
 /// Held of an answer in any case: a TLS record.
-const SMALLEST_PIECE: u64 = 16 * KIB;
+pub const SMALLEST_PIECE: usize = 16 * 1024;
 /// For answers on their way where memory is not limited.
 const UNLIMITED: u64 = 128 * MIB;
 
@@ -38,11 +58,18 @@ pub struct Shares {
     pub answers: usize,
     /// Bytes for answers on their way.
     pub held: u64,
+    /// Requests in flight, those that wait for the application included.
+    pub requests: usize,
+    /// Bytes of uploads over HTTP/2 that the application has not taken yet.
+    pub uploads: u64,
 }
 
-/// Memory for one worker's answers, in bytes.
+/// Memory for one worker's answers.
 #[derive(Debug, Clone, Copy)]
-pub struct AnswerRoom(u64);
+pub struct AnswerRoom {
+    held: u64,
+    answers: Option<usize>,
+}
 
 /// The memory limit of the container, if it has one.
 pub fn limit() -> Option<u64> {
@@ -64,6 +91,8 @@ impl Shares {
             connections: count(CONNECTION),
             answers: count(ANSWER),
             held: half,
+            requests: count(CONNECTION) * REQUESTS_OF_A_CONNECTION,
+            uploads: half / 3,
         }
     }
 }
@@ -71,16 +100,38 @@ impl Shares {
 impl AnswerRoom {
     /// One of `workers` workers' share of what there is for all; `None` where memory is not limited.
     pub fn new(shares: Option<Shares>, workers: usize) -> Self {
+        let workers = workers.max(1);
         let held = shares.map_or(UNLIMITED, |shares| shares.held);
-        Self(held / workers.max(1) as u64)
+        Self {
+            held: held / workers as u64,
+            answers: shares.map(|shares| shares.answers.div_ceil(workers)),
+        }
     }
 
     /// How much of one answer may be held at each place on its way, with so many in flight.
     pub fn piece(self, in_flight: i64) -> usize {
         let in_flight = u64::try_from(in_flight).unwrap_or(0).max(1);
-        let share = self.0 / (SHARES_OF_AN_ANSWER * in_flight);
-        let share = share.max(SMALLEST_PIECE);
-        usize::try_from(share).map_or(LARGEST_PIECE, |share| share.min(LARGEST_PIECE))
+        let share = self.held / (SHARES_OF_AN_ANSWER * in_flight);
+        usize::try_from(share).map_or(LARGEST_PIECE, |share| {
+            share.clamp(SMALLEST_PIECE, LARGEST_PIECE)
+        })
+    }
+
+    /// How many requests may be with the application at once, if memory says so.
+    pub fn answers(self) -> Option<usize> {
+        self.answers
+    }
+
+    /// What the application may send ahead on one of `open` HTTP/2 connections.
+    pub fn windows(self, open: usize) -> Windows {
+        let connection = self.held / PART_SENT_AHEAD / open.max(1) as u64;
+        let connection = connection.max(SMALLEST_WINDOW);
+        let stream = (connection / ANSWERS_OF_A_WINDOW).clamp(SMALLEST_WINDOW, LARGEST_WINDOW);
+        Windows {
+            stream: stream as u32,
+            connection: u32::try_from(connection)
+                .map_or(MOST_OF_A_WINDOW, |n| n.min(MOST_OF_A_WINDOW)),
+        }
     }
 }
 
@@ -114,5 +165,18 @@ mod tests {
         assert_eq!(room.piece(10_000), 16 * 1024);
         assert_eq!(AnswerRoom::new(None, 1).piece(42), LARGEST_PIECE);
         assert!(AnswerRoom::new(None, 2).piece(42) < LARGEST_PIECE);
+    }
+
+    #[test]
+    fn an_application_may_send_the_more_ahead_the_more_memory_there_is() {
+        let windows = |limit: Option<u64>, open| {
+            let windows = AnswerRoom::new(limit.map(Shares::of), 1).windows(open);
+            [windows.stream, windows.connection].map(|bytes| bytes / 1024)
+        };
+        assert_eq!(windows(Some(16 * MIB), 1), [64, 341]);
+        assert_eq!(windows(Some(64 * MIB), 1), [128, 4096]);
+        assert_eq!(windows(Some(64 * MIB), 2), [64, 2048]);
+        assert_eq!(windows(Some(64 * MIB), 256), [64, 64]);
+        assert_eq!(windows(None, 1), [512, 21845]);
     }
 }

@@ -12,6 +12,7 @@ use tokio::task;
 use tokio::time::Instant;
 
 use super::framing::HeadFault;
+use crate::limits::{Http2Room, Windows};
 
 /// Writes no longer than this move no data: HTTP/2's PING, SETTINGS and WINDOW_UPDATE.
 const KEEPING_ALIVE: usize = 32;
@@ -24,6 +25,8 @@ pub(super) struct Activity {
     requests: AtomicU32,
     begun: AtomicU32,
     uploads: AtomicU32,
+    /// HTTP/2 alone: what uploads take, and what one may.
+    room: Option<(Arc<Http2Room>, Windows)>,
     has_unread: AtomicBool,
     /// Microseconds after `opened`, plus one: zero means no head is arriving.
     head_since: AtomicU64,
@@ -109,7 +112,16 @@ pub(super) enum Watch {
 
 impl Activity {
     pub(super) fn new(heads: Heads) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with_room(heads, None))
+    }
+
+    /// Of an HTTP/2 connection whose client may send ahead what `windows` say.
+    pub(super) fn http2(room: Arc<Http2Room>, windows: Windows) -> Arc<Self> {
+        Arc::new(Self::with_room(Heads::Unknown, Some((room, windows))))
+    }
+
+    fn with_room(heads: Heads, room: Option<(Arc<Http2Room>, Windows)>) -> Self {
+        Self {
             opened: Instant::now(),
             heads,
             requests: AtomicU32::new(0),
@@ -129,7 +141,8 @@ impl Activity {
             has_written: AtomicBool::new(false),
             is_flushed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
-        })
+            room,
+        }
     }
 
     /// Bytes have arrived.
@@ -202,13 +215,19 @@ impl Activity {
         InFlight(Arc::clone(self))
     }
 
-    /// A request body begins.
-    pub(super) fn upload(self: &Arc<Self>) -> Upload {
-        self.uploads.fetch_add(1, Relaxed);
-        Upload {
+    /// A request body begins; `None` when there is no memory for what its client may send ahead.
+    pub(super) fn upload(self: &Arc<Self>) -> Option<Upload> {
+        let others = self.uploads.load(Relaxed);
+        if let Some((room, windows)) = &self.room
+            && !room.take(windows.added(others))
+        {
+            return None;
+        }
+        self.uploads.store(others + 1, Relaxed);
+        Some(Upload {
             activity: Arc::clone(self),
             is_complete: false,
-        }
+        })
     }
 
     /// A piece of an answer was given to hyper.
@@ -372,7 +391,10 @@ impl Drop for InFlight {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        self.activity.uploads.fetch_sub(1, Relaxed);
+        let others = self.activity.uploads.fetch_sub(1, Relaxed) - 1;
+        if let Some((room, windows)) = &self.activity.room {
+            room.give_back(windows.added(others));
+        }
         if !self.is_complete {
             self.activity.has_unread.store(true, Relaxed);
         }
@@ -477,7 +499,7 @@ mod tests {
         let activity = Activity::new(Heads::Begin);
         let _request = activity.begin();
         assert!(activity.awaits_answer());
-        let upload = activity.upload();
+        let upload = activity.upload().unwrap();
         assert!(!activity.awaits_answer());
         drop(upload);
         assert!(activity.awaits_answer());

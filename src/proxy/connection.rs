@@ -30,6 +30,7 @@ use super::serve::{self, Cut, Ended, Loop};
 use super::{Permit, Worker, http, relay, rest, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
 use crate::drain::{Signal, Stage, Streams};
+use crate::limits::Terms;
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
 use crate::syntax::Limits;
 use crate::telemetry::metrics::Gauge;
@@ -262,11 +263,14 @@ pub(super) fn serve(
         forwarding = forwarding.in_clear();
     }
     let alpn = session.alpn;
-    let activity = Activity::new(match alpn {
-        Alpn::Http1 => Heads::Begin,
-        Alpn::H2 => Heads::Unknown,
-    });
     let telemetry = Arc::clone(&worker.telemetry);
+    let terms = worker
+        .http2
+        .terms(telemetry.metrics.connections.http2.value() + 1);
+    let activity = match alpn {
+        Alpn::Http1 => Activity::new(Heads::Begin),
+        Alpn::H2 => Activity::http2(Arc::clone(&worker.http2), terms.windows),
+    };
     let facts = ConnectionFacts {
         telemetry,
         client,
@@ -296,7 +300,7 @@ pub(super) fn serve(
     let downstream = Downstream::new(stream, activity, Arc::clone(&context.worker), reader);
     match (policy.protocol, alpn) {
         (Protocol::Raw, _) => Box::pin(async move { tcp::serve(&context, downstream).await }),
-        (_, Alpn::H2) => Box::pin(serve_http2(context, downstream, drain)),
+        (_, Alpn::H2) => Box::pin(serve_http2(context, downstream, terms, drain)),
         (_, Alpn::Http1) => Box::pin(serve_http1(context, downstream, drain)),
     }
 }
@@ -355,7 +359,7 @@ async fn end_http1(context: &Context, stream: Downstream, ended: Ended) {
     }
 }
 
-async fn serve_http2(context: Arc<Context>, stream: Downstream, mut drain: Signal) {
+async fn serve_http2(context: Arc<Context>, stream: Downstream, terms: Terms, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
     let shared = Arc::clone(&context);
@@ -364,8 +368,7 @@ async fn serve_http2(context: Arc<Context>, stream: Downstream, mut drain: Signa
         Box::pin(http::handle(Arc::clone(&shared), request))
     });
     let streams = Streams::default();
-    let piece = context.worker.upstream.piece();
-    let connection = protocol::http2(&context.worker.policy, streams.clone(), piece)
+    let connection = protocol::http2(&context.worker.policy, streams.clone(), terms)
         .serve_connection(TokioIo::new(stream), service);
     // Boxed, as that of HTTP/1 is: the future of either is as large as that of the larger.
     let mut connection = Box::new(connection);

@@ -15,13 +15,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::Worker;
 use super::activity::{Activity, Answer};
 use super::framing::Framing;
+use crate::limits::SMALLEST_PIECE;
 use crate::syntax::Limits;
 use end::End;
 use http2::Http2Reader;
@@ -29,6 +30,9 @@ pub(super) use transport::Transport;
 
 /// Bytes read at once that hyper does not get at once, and thrown away at once.
 const ASIDE: usize = 4096;
+
+/// A frame of HTTP/2 as large as it usually may be, as TLS records.
+const FRAME: usize = 17 * 1024;
 
 /// The content of a TLS record at most (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
@@ -56,11 +60,15 @@ pub(super) enum Reader {
 
 impl Downstream {
     pub(super) fn new(
-        stream: Transport,
+        mut stream: Transport,
         activity: Arc<Activity>,
         worker: Arc<Worker>,
         reader: Reader,
     ) -> Self {
+        if let Reader::Http2(_) = reader {
+            // It writes frame by frame, and more of them at once spares nothing.
+            stream.hold_at_most(FRAME);
+        }
         Self {
             stream,
             activity,
@@ -90,7 +98,15 @@ impl Downstream {
             End::Reached => return Poll::Ready(Ok(())),
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.remaining() > SMALLEST_PIECE {
+            // hyper reads more at once the more there was the last time, holds two reads and has
+            // asked for a third: of an upload that the application does not take.
+            let most = self.worker.upstream.piece() as u64;
+            let mut piece = (&mut self.stream).take(most);
+            ready!(Pin::new(&mut piece).poll_read(cx, buffer))?;
+        } else {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        }
         if buffer.filled().len() == before {
             return self.ended(cx);
         }
@@ -201,7 +217,8 @@ impl AsyncWrite for Downstream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.activity.is_flushed()
+        if !matches!(self.reader, Reader::Http2(_))
+            && self.activity.is_flushed()
             && slices.iter().map(|slice| slice.len()).sum::<usize>() > RECORD
         {
             // What is taken here waits as TLS records until the socket takes it. Never more while

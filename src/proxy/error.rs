@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     MethodNotAllowed,
     /// An expectation other than 100-continue.
     ExpectationFailed,
+    /// More requests are in flight than there is memory for.
+    NoRoom,
     /// The request's own body failed.
     Body(RequestBodyFailure),
     /// The application gave no answer.
@@ -84,6 +86,19 @@ impl Shape {
     pub(super) fn is_http1(self) -> bool {
         self.version < Version::HTTP_2
     }
+}
+
+/// Ends the stream of a request for which there is no memory, if that is why it was refused: any
+/// answer would take some until its client reads it. Its client may send the request again (RFC 9113
+/// section 8.7).
+pub(super) fn reset(refusal: &Refusal, exchange: &mut Exchange) -> Option<h2::Error> {
+    let (Refusal::NoRoom | Refusal::Body(RequestBodyFailure::NoRoom)) = refusal else {
+        return None;
+    };
+    let answer = Answer::to(refusal);
+    exchange.record.flag(answer.flag);
+    exchange.record.status(answer.status);
+    Some(h2::Reason::REFUSED_STREAM.into())
 }
 
 /// Answers for the proxy: `refusal` becomes what the client sees and what the record says.
@@ -199,6 +214,7 @@ impl Answer {
                 "expectation_failed",
                 "the only expectation known is 100-continue",
             ),
+            Refusal::NoRoom => Self::to_body(RequestBodyFailure::NoRoom),
             Refusal::Body(failure) => Self::to_body(*failure),
             Refusal::Upstream(error) => Self::to_upstream(error),
             Refusal::UnaskedSwitch => Self::new(
@@ -236,6 +252,12 @@ impl Answer {
                 "request_body_too_large",
                 "the request body is over --max-body-size",
             ),
+            RequestBodyFailure::NoRoom => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Grpc::Unavailable,
+                "max_memory",
+                "there are as many requests in flight as --max-memory allows",
+            ),
             RequestBodyFailure::Timeout => Self::new(
                 StatusCode::REQUEST_TIMEOUT,
                 Grpc::DeadlineExceeded,
@@ -265,7 +287,7 @@ impl Answer {
                 StatusCode::SERVICE_UNAVAILABLE,
                 Grpc::Unavailable,
                 "upstream_busy",
-                "as many requests as --max-upstream-connections allows are with the application",
+                "as many requests as --max-upstream-connections or --max-memory allows are with the application",
             ),
             Error::ResponseTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,

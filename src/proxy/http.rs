@@ -5,7 +5,6 @@
 //! [`error::respond`]. Dropping the future is how a client's cancellation arrives: everything
 //! below ends by `Drop`.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ use crate::upstream::{self, Prologue};
 pub(super) fn handle(
     context: Arc<Context>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+) -> impl Future<Output = Result<Response<ResponseBody>, h2::Error>> {
     context.note_switch(&request);
     let record = Record::open(&context.facts, &request);
     let mut exchange = Box::new(Exchange::new(record, &context.activity));
@@ -42,8 +41,13 @@ pub(super) fn handle(
             Ok(prepared) => answer(&context, prepared, exchange).await,
             Err(refusal) => Err((refusal, exchange)),
         };
-        let mut response = answered
-            .unwrap_or_else(|(refusal, exchange)| error::respond(&refusal, shape, exchange));
+        let mut response = match answered {
+            Ok(response) => response,
+            Err((refusal, mut exchange)) => match error::reset(&refusal, &mut exchange) {
+                Some(reset) => return Err(reset),
+                None => error::respond(&refusal, shape, exchange),
+            },
+        };
         finish_head(&context, shape, &mut response);
         Ok(response)
     }
@@ -61,6 +65,11 @@ fn prepare(
     mut request: Request<Incoming>,
     exchange: &mut Exchange,
 ) -> Result<Prepared, Refusal> {
+    let in_flight = &context.worker.telemetry.metrics.requests_in_flight;
+    // Over HTTP/1 there are no more of them than connections.
+    if request.version() == Version::HTTP_2 && context.worker.http2.is_exceeded(in_flight.value()) {
+        return Err(Refusal::NoRoom);
+    }
     refused_head(context, &request, exchange)?;
     let start = context.worker.policy.headers.trace_start;
     if let Some(trace) = headers::continue_trace(request.headers_mut(), start)

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::http2::Room;
-use super::{BoxError, RequestBody, http1};
+use super::{BoxError, RequestBody, Shared, http1};
 use crate::net::Stream;
 
 /// The body of the application's answer.
@@ -23,6 +24,7 @@ enum Source<B: RequestBody> {
     Http1(http1::Incoming<B>),
     Http2 {
         incoming: Incoming,
+        shared: Arc<Shared<B>>,
         #[allow(dead_code, reason = "held for its Drop")]
         stream: StreamGuard,
     },
@@ -30,18 +32,24 @@ enum Source<B: RequestBody> {
 
 /// Counts one stream of a shared HTTP/2 connection.
 #[derive(Debug)]
-pub(super) struct StreamGuard(Arc<Room>);
+pub(super) struct StreamGuard {
+    room: Arc<Room>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl StreamGuard {
-    pub(super) fn new(room: &Arc<Room>) -> Self {
+    pub(super) fn new(room: &Arc<Room>, permit: Option<OwnedSemaphorePermit>) -> Self {
         room.enter();
-        Self(Arc::clone(room))
+        Self {
+            room: Arc::clone(room),
+            _permit: permit,
+        }
     }
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        self.0.leave();
+        self.room.leave();
     }
 }
 
@@ -50,15 +58,19 @@ impl<B: RequestBody> Body<B> {
         Self(Source::Http1(incoming))
     }
 
-    pub(super) fn http2(incoming: Incoming, stream: StreamGuard) -> Self {
-        Self(Source::Http2 { incoming, stream })
+    pub(super) fn http2(incoming: Incoming, stream: StreamGuard, shared: &Arc<Shared<B>>) -> Self {
+        Self(Source::Http2 {
+            incoming,
+            shared: Arc::clone(shared),
+            stream,
+        })
     }
 
-    /// How much of it may be held at each place on its way; `None` where HTTP/2 sees to that.
+    /// How much of it may be held at each place on its way; `None` when nothing more of it comes.
     pub fn piece(&self) -> Option<usize> {
         match &self.0 {
             Source::Http1(incoming) => incoming.piece(),
-            Source::Http2 { .. } => None,
+            Source::Http2 { shared, .. } => Some(shared.piece()),
         }
     }
 

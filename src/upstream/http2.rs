@@ -2,7 +2,8 @@
 //!
 //! A further connection opens when every open one has as many streams as the application allows,
 //! up to `--max-upstream-connections`; then requests wait for a stream as long as for a
-//! connection. An application that allows no stream at all wants to be left alone (RFC 9113
+//! connection. Where memory is limited, all streams together are too, as HTTP/1.1 connections are: each
+//! may bring an answer for a client that is slow. An application that allows no stream at all wants to be left alone (RFC 9113
 //! section 6.5.2): nothing further is opened to it. Each connection has a task of its own, because
 //! its streams outlive one another.
 
@@ -25,13 +26,10 @@ use super::body::{Body, StreamGuard};
 use super::error::is_unprocessed;
 use super::{Error, Opened, Prologue, RequestBody, Shared, spare};
 use crate::drain::Background;
+use crate::limits::SMALLEST_PIECE;
 use crate::net::{ConnectError, Stream};
 use crate::syntax::is_token;
 
-/// Receive window of one stream: what a fast application may have on its way to one client.
-const STREAM_WINDOW: u32 = 512 * 1024;
-/// Receive window of a connection, for all of its streams together.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// The streams allowed before the application has said how many; no application says this.
 const UNTOLD: usize = 1_000_003;
 
@@ -137,6 +135,7 @@ impl<B: RequestBody> Connections<B> {
         request: Request<B>,
         prologue: Prologue,
     ) -> Result<Response<Body<B>>, Error> {
+        let stream = shared.stream_permit().await?;
         if prologue.is_some() {
             let permit = shared.permit().await?;
             let stream = shared.connect(prologue).await?;
@@ -144,14 +143,14 @@ impl<B: RequestBody> Connections<B> {
             if !connection.has_room() {
                 return Err(Error::Busy);
             }
-            return exchange(connection, request)
+            return exchange(shared, connection, request, stream)
                 .await
                 .map_err(|failed| failed.0.into())
                 .and_then(|response| within_limits(shared, response));
         }
         let connection = self.acquire(shared).await?;
         let again = spare(&request);
-        match exchange(connection, request).await {
+        match exchange(shared, connection, request, stream).await {
             Ok(response) => within_limits(shared, response),
             Err((error, unsent)) => {
                 let again = match unsent {
@@ -163,8 +162,9 @@ impl<B: RequestBody> Connections<B> {
                     return Err(error.into());
                 };
                 shared.telemetry.metrics.upstream.retries.increment();
+                let stream = shared.stream_permit().await?;
                 let connection = self.acquire(shared).await?;
-                exchange(connection, again)
+                exchange(shared, connection, again, stream)
                     .await
                     .map_err(|(error, _)| error.into())
                     .and_then(|response| within_limits(shared, response))
@@ -259,10 +259,12 @@ impl<B: RequestBody> Connections<B> {
             stream,
             room: Arc::clone(&room),
         };
+        let windows = shared.limits.room.windows(self.lock().len() + 1);
         let (sender, mut connection) = http2::Builder::new(Background)
             .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(windows.stream)
+            .initial_connection_window_size(windows.connection)
+            .max_send_buf_size(SMALLEST_PIECE)
             .max_header_list_size(shared.limits.header_size)
             .keep_alive_interval(shared.limits.keepalive)
             .initial_max_send_streams(UNTOLD)
@@ -328,12 +330,14 @@ impl Drop for Place<'_> {
 }
 
 async fn exchange<B: RequestBody>(
+    shared: &Arc<Shared<B>>,
     mut connection: Shareable<B>,
     request: Request<B>,
+    permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Response<Body<B>>, (hyper::Error, Option<Request<B>>)> {
-    let stream = StreamGuard::new(&connection.room);
+    let stream = StreamGuard::new(&connection.room, permit);
     match connection.sender.try_send_request(request).await {
-        Ok(response) => Ok(response.map(|incoming| Body::http2(incoming, stream))),
+        Ok(response) => Ok(response.map(|incoming| Body::http2(incoming, stream, shared))),
         Err(mut failed) => {
             let unsent = failed.take_message();
             Err((failed.into_error(), unsent))

@@ -54,6 +54,8 @@ struct Gate {
 pub(in crate::proxy) enum RequestBodyFailure {
     /// More than `--max-body-size`.
     TooLarge,
+    /// What its client may send ahead is more than `--max-memory` leaves now.
+    NoRoom,
     /// No byte within `--request-body-timeout`.
     Timeout,
     /// The client broke off.
@@ -91,6 +93,8 @@ impl Fate {
 
     fn fail(&self, failure: RequestBodyFailure) {
         let code = match failure {
+            // Told before there is a body to fail.
+            RequestBodyFailure::NoRoom => 0,
             RequestBodyFailure::TooLarge => 1,
             RequestBodyFailure::Timeout => 2,
             RequestBodyFailure::ClientGone => 3,
@@ -118,6 +122,7 @@ pub(in crate::proxy) fn incoming(
     if inner.size_hint().lower() > left {
         return Err(RequestBodyFailure::TooLarge);
     }
+    let upload = activity.upload().ok_or(RequestBodyFailure::NoRoom)?;
     let fate = Fate::default();
     let expects = parts.headers.contains_key(http::header::EXPECT);
     let version = parts.version;
@@ -133,7 +138,7 @@ pub(in crate::proxy) fn incoming(
         is_waiting: false,
         gate,
         fate: fate.clone(),
-        upload: Some(activity.upload()),
+        upload: Some(upload),
     })));
     Ok((request, Some(fate)))
 }
@@ -282,6 +287,7 @@ impl std::fmt::Display for RequestBodyFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::TooLarge => "over --max-body-size",
+            Self::NoRoom => "over --max-memory",
             Self::Timeout => "no byte within --request-body-timeout",
             Self::ClientGone => "the client broke off",
             Self::Malformed => "the chunked body is not well-formed",

@@ -1,5 +1,7 @@
 //! A limit of memory, and what follows from it.
 
+mod http2;
+
 use std::fs;
 
 use bytes::Bytes;

@@ -1,0 +1,182 @@
+//! The same over HTTP/2, where one connection has many requests and windows of its own.
+
+use std::future::pending;
+
+use bytes::Bytes;
+use http::{Method, Request};
+
+use super::{MIB, own_memory};
+use crate::support::background::Gate;
+use crate::support::frames::{
+    Frames, HEADERS, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get,
+};
+use crate::support::h1::Wire;
+use crate::support::hyper_application::{Body, Hyper, answer};
+use crate::support::requests::{self, once_still};
+use crate::support::sidecar::Served;
+use crate::support::wait::{PATIENCE, eventually_async, within};
+
+static LARGE: [u8; 8 * 1024 * 1024] = [0; 8 * 1024 * 1024];
+const LIMIT: [&str; 4] = ["--max-memory", "64MiB", "--workers", "1"];
+
+/// `/small` is two bytes, and everything else is long; uploads are never taken.
+async fn application(request: Request<hyper::body::Incoming>) -> http::Response<Body> {
+    match (request.method(), request.uri().path()) {
+        (&Method::POST, _) => pending().await,
+        (_, "/small") => answer(200, "ok"),
+        _ => answer(200, Bytes::from_static(&LARGE)),
+    }
+}
+
+/// A client that asks `streams` times at once, grants `window` to each answer, and reads nothing.
+async fn reader(served: &Served, streams: u32, window: u32) -> Frames {
+    let mut frames = Frames::silent(served).await;
+    let initial = [&4_u16.to_be_bytes()[..], &window.to_be_bytes()].concat();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(SETTINGS, 0, 0, &initial));
+    if let Some(more) = window.checked_sub(65_535).filter(|more| *more > 0) {
+        bytes.extend(frame(WINDOW_UPDATE, 0, 0, &more.to_be_bytes()));
+    }
+    bytes.extend((0..streams).flat_map(|n| get(2 * n + 1)));
+    // Whoever asks for too much may be gone before it has said all.
+    let _ = frames.write(&bytes).await;
+    frames
+}
+
+/// The most memory that `served` takes until nothing changes any more.
+async fn most(served: &Served) -> u64 {
+    let id = served.sidecar.id();
+    let mut most = 0;
+    once_still("memory", || {
+        let now = own_memory(id);
+        most = most.max(now);
+        // Connections and timers of its own move a page now and then.
+        now / MIB
+    })
+    .await;
+    most
+}
+
+/// Whether a client that reads is served.
+async fn assert_serves(served: &Served) {
+    let client = served.client();
+    let mut wire: Wire<_> = client.http1(served.address()).await.unwrap();
+    // Requests of those who have gone may be held for a moment more.
+    let answered = async {
+        loop {
+            wire.write(requests::get("/small")).await.unwrap();
+            if wire.response().await.unwrap().status == 200 {
+                return;
+            }
+        }
+    };
+    within("an answer", answered).await;
+}
+
+async fn assert_readers_fit(application: Hyper, connections: usize, streams: u32, window: u32) {
+    let served = Served::start(application.upstream(), &LIMIT);
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        open.push(reader(&served, streams, window).await);
+    }
+    eventually_async("the application is asked", PATIENCE, || {
+        application.asked().len() >= 200
+    })
+    .await;
+    let most = most(&served).await;
+    assert!(most < 64 * MIB, "{} MiB", most / MIB);
+    drop(open);
+    assert_serves(&served).await;
+}
+
+// RES-04
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_grant_nothing_fit_the_limit_of_memory() {
+    assert_readers_fit(Hyper::http1(application), 300, 128, 0).await;
+}
+
+// RES-04
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_grant_all_and_are_not_read_fit_the_limit_of_memory() {
+    assert_readers_fit(Hyper::http1(application), 8, 128, (1 << 31) - 1).await;
+}
+
+// RES-04
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_an_http2_application_fit_the_limit_of_memory() {
+    assert_readers_fit(Hyper::h2c(application), 300, 8, (1 << 31) - 1).await;
+}
+
+// RES-04
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_over_http2_that_nobody_takes_fit_the_limit_of_memory() {
+    let application = Hyper::http1(application);
+    let served = Served::start(application.upstream(), &LIMIT);
+    let mut open = Vec::new();
+    for _ in 0..200 {
+        let h2 = served.client().h2(served.address()).await.unwrap();
+        for _ in 0..4 {
+            let post = Request::post("https://localhost/").body(()).unwrap();
+            let mut send = within("a stream", h2.send.clone().ready()).await.unwrap();
+            let (answer, mut body) = send.send_request(post, false).unwrap();
+            // As much as is granted goes out, and the rest waits in this client; it may be refused
+            // meanwhile.
+            let _ = body.send_data(Bytes::from_static(&LARGE), false);
+            open.push((answer, body));
+        }
+    }
+    eventually_async("the application is asked", PATIENCE, || {
+        application.asked().len() >= 100
+    })
+    .await;
+    let most = most(&served).await;
+    assert!(most < 64 * MIB, "{} MiB", most / MIB);
+    drop(open);
+    assert_serves(&served).await;
+}
+
+/// A client that knows how many streams it may have open.
+async fn allowed(served: &Served) -> (Frames, u32) {
+    let mut frames = Frames::connect(served).await;
+    let settings = frames.find(|frame| frame.kind == SETTINGS).await;
+    let mut settings = settings.payload.chunks_exact(6);
+    let streams = settings.find(|setting| setting[..2] == [0, 3]).unwrap();
+    let streams = u32::from_be_bytes(streams[2..].try_into().unwrap());
+    (frames, streams)
+}
+
+// RES-04
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_memory_for_it_is_refused_and_good_when_others_have_ended() {
+    // What 16 MiB allow.
+    const REQUESTS: u32 = 128;
+    let gate = Gate::closed();
+    let application = Hyper::holding(&gate, "ok");
+    let limit = ["--max-memory", "16MiB", "--workers", "1"];
+    let patience = ["--upstream-connect-timeout", "1m"];
+    let served = Served::start(application.upstream(), &[&limit[..], &patience].concat());
+    let mut clients = Vec::new();
+    let mut asked = 0;
+    while asked <= REQUESTS {
+        let (mut frames, streams) = allowed(&served).await;
+        for n in 0..streams {
+            frames.write(&get(2 * n + 1)).await.unwrap();
+        }
+        asked += streams;
+        clients.push((frames, 2 * streams + 1));
+    }
+    let (mut last, next) = clients.pop().unwrap();
+    let refused = last.find(|frame| frame.kind == RST_STREAM).await;
+    assert_eq!(refused.code(), REFUSED_STREAM);
+    let record = served
+        .sidecar
+        .wait_for_log("the refusal", |line| line["flag"] == "max_memory");
+    assert_eq!(record["http.response.status_code"], 503);
+    gate.open();
+    for (frames, _) in &mut clients {
+        frames.find(|frame| frame.kind == HEADERS).await;
+    }
+    last.write(&get(next)).await.unwrap();
+    last.find(|frame| frame.kind == HEADERS && frame.stream == next)
+        .await;
+}
