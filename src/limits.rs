@@ -8,7 +8,7 @@ mod memory;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-pub use memory::{AnswerRoom, Http2Room, SMALLEST_PIECE, Shares, Terms, Windows, limit as memory};
+pub use memory::{AnswerRoom, Http2Room, SMALLEST_PIECE, Shares, Windows, limit as memory};
 
 /// Descriptors kept back for listeners, logs, certificate reads and the runtime itself.
 const RESERVED_DESCRIPTORS: usize = 64;

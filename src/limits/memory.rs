@@ -10,12 +10,12 @@ mod http2;
 
 use std::path::Path;
 
-pub use http2::{Http2Room, Terms, Windows};
+pub use http2::Http2Room;
 
 /// The process itself: code in use, certificates, one heap for each thread.
 const PROCESS: u64 = 16 * MIB;
 /// An open connection with a request of which nothing is answered yet; one at rest is 12 KiB.
-const CONNECTION: u64 = 32 * KIB;
+const CONNECTION: u64 = 36 * KIB;
 /// An answer at its smallest, beside its connection: two pieces, each of which may have been asked
 /// for when the last was nearly gone, and the connection to the application.
 const ANSWER: u64 = 96 * KIB;
@@ -23,8 +23,12 @@ const ANSWER: u64 = 96 * KIB;
 /// that came when there were fewer. The test below finds the least that is enough.
 const SHARES_OF_AN_ANSWER: u64 = 12;
 /// Requests in flight for each connection that may be open, on average: over HTTP/2 one connection
-/// has many, of 4 KiB each, and takes less than its 32 KiB by itself.
+/// has many, of 4 KiB each, and takes less than its 36 KiB by itself.
 const REQUESTS_OF_A_CONNECTION: usize = 2;
+/// What may have arrived of uploads over HTTP/2 is this part of the same half: it takes about twice its
+/// length, since a frame keeps the buffer that it was read into, and every connection may have a
+/// frame more, or half of one.
+const PART_OF_UPLOADS: u64 = 12;
 /// What an HTTP/2 application may send ahead is this part of what is held of answers: what has
 /// arrived takes about twice its length, since a frame keeps the buffer that it was read into.
 const PART_SENT_AHEAD: u64 = 6;
@@ -60,8 +64,17 @@ pub struct Shares {
     pub held: u64,
     /// Requests in flight, those that wait for the application included.
     pub requests: usize,
-    /// Bytes of uploads over HTTP/2 that the application has not taken yet.
+    /// Bytes of uploads over HTTP/2 that have arrived and that the application has not taken yet.
     pub uploads: u64,
+}
+
+/// How much an HTTP/2 application may send ahead, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// On one stream.
+    pub stream: u32,
+    /// On all streams of a connection together.
+    pub connection: u32,
 }
 
 /// Memory for one worker's answers.
@@ -92,7 +105,7 @@ impl Shares {
             answers: count(ANSWER),
             held: half,
             requests: count(CONNECTION) * REQUESTS_OF_A_CONNECTION,
-            uploads: half / 3,
+            uploads: half / PART_OF_UPLOADS,
         }
     }
 }

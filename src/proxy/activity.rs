@@ -6,16 +6,20 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::task;
 use tokio::time::Instant;
 
 use super::framing::HeadFault;
-use crate::limits::{Http2Room, Windows};
+use crate::limits::Http2Room;
 
 /// Writes no longer than this move no data: HTTP/2's PING, SETTINGS and WINDOW_UPDATE.
 const KEEPING_ALIVE: usize = 32;
+
+/// More than this of uploads h2 never holds: the window of a connection.
+const MOST_UNREAD: u64 = super::protocol::CONNECTION_WINDOW as u64;
 
 /// What a connection is doing.
 #[derive(Debug)]
@@ -25,8 +29,10 @@ pub(super) struct Activity {
     requests: AtomicU32,
     begun: AtomicU32,
     uploads: AtomicU32,
-    /// HTTP/2 alone: what uploads take, and what one may.
-    room: Option<(Arc<Http2Room>, Windows)>,
+    /// HTTP/2 alone: memory for uploads.
+    room: Option<Arc<Http2Room>>,
+    /// Bytes of uploads that h2 holds.
+    unread: AtomicU64,
     has_unread: AtomicBool,
     /// Microseconds after `opened`, plus one: zero means no head is arriving.
     head_since: AtomicU64,
@@ -115,12 +121,12 @@ impl Activity {
         Arc::new(Self::with_room(heads, None))
     }
 
-    /// Of an HTTP/2 connection whose client may send ahead what `windows` say.
-    pub(super) fn http2(room: Arc<Http2Room>, windows: Windows) -> Arc<Self> {
-        Arc::new(Self::with_room(Heads::Unknown, Some((room, windows))))
+    /// Of an HTTP/2 connection, whose uploads take of `room`.
+    pub(super) fn http2(room: Arc<Http2Room>) -> Arc<Self> {
+        Arc::new(Self::with_room(Heads::Unknown, Some(room)))
     }
 
-    fn with_room(heads: Heads, room: Option<(Arc<Http2Room>, Windows)>) -> Self {
+    fn with_room(heads: Heads, room: Option<Arc<Http2Room>>) -> Self {
         Self {
             opened: Instant::now(),
             heads,
@@ -142,6 +148,7 @@ impl Activity {
             is_flushed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             room,
+            unread: AtomicU64::new(0),
         }
     }
 
@@ -215,19 +222,50 @@ impl Activity {
         InFlight(Arc::clone(self))
     }
 
-    /// A request body begins; `None` when there is no memory for what its client may send ahead.
-    pub(super) fn upload(self: &Arc<Self>) -> Option<Upload> {
-        let others = self.uploads.load(Relaxed);
-        if let Some((room, windows)) = &self.room
-            && !room.take(windows.added(others))
-        {
-            return None;
-        }
-        self.uploads.store(others + 1, Relaxed);
-        Some(Upload {
+    /// A request body begins.
+    pub(super) fn upload(self: &Arc<Self>) -> Upload {
+        self.uploads.fetch_add(1, Relaxed);
+        Upload {
             activity: Arc::clone(self),
             is_complete: false,
+        }
+    }
+
+    /// `n` bytes of uploads have arrived over HTTP/2.
+    pub(super) fn arrived(&self, n: u64) {
+        if let Some(room) = &self.room
+            && n > 0
+        {
+            // What h2 throws away is not told: never more than the window lets it hold.
+            let before = self.unread.load(Relaxed);
+            let unread = (before + n).min(MOST_UNREAD);
+            self.unread.store(unread, Relaxed);
+            room.arrived(unread - before);
+        }
+    }
+
+    /// The application was given `n` bytes of them.
+    fn taken(&self, n: u64) {
+        if let Some(room) = &self.room {
+            let unread = self.unread.load(Relaxed);
+            let n = n.min(unread);
+            self.unread.store(unread - n, Relaxed);
+            room.taken(n, self.key());
+        }
+    }
+
+    /// Whether the connection must not be read: it has unread bytes of uploads, and all have too many.
+    /// Its task is woken when it may be.
+    pub(super) fn is_held_up(&self, waker: &Waker) -> bool {
+        self.room.as_ref().is_some_and(|room| {
+            self.unread.load(Relaxed) > 0
+                && self.uploads.load(Relaxed) > 0
+                && room.holds_up(self.key(), waker)
         })
+    }
+
+    fn key(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// A piece of an answer was given to hyper.
@@ -371,7 +409,21 @@ impl Activity {
     }
 }
 
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.taken(u64::MAX);
+        if let Some(room) = &self.room {
+            room.forget(self.key());
+        }
+    }
+}
+
 impl Upload {
+    /// The application was given `n` bytes of the body.
+    pub(super) fn taken(&self, n: u64) {
+        self.activity.taken(n);
+    }
+
     /// The body has ended as it should.
     pub(super) fn complete(mut self) {
         self.is_complete = true;
@@ -391,9 +443,9 @@ impl Drop for InFlight {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let others = self.activity.uploads.fetch_sub(1, Relaxed) - 1;
-        if let Some((room, windows)) = &self.activity.room {
-            room.give_back(windows.added(others));
+        if self.activity.uploads.fetch_sub(1, Relaxed) == 1 {
+            // What came and nobody took is thrown away.
+            self.activity.taken(u64::MAX);
         }
         if !self.is_complete {
             self.activity.has_unread.store(true, Relaxed);
@@ -499,7 +551,7 @@ mod tests {
         let activity = Activity::new(Heads::Begin);
         let _request = activity.begin();
         assert!(activity.awaits_answer());
-        let upload = activity.upload().unwrap();
+        let upload = activity.upload();
         assert!(!activity.awaits_answer());
         drop(upload);
         assert!(activity.awaits_answer());

@@ -30,7 +30,6 @@ use super::serve::{self, Cut, Ended, Loop};
 use super::{Permit, Worker, http, relay, rest, tcp};
 use crate::config::{Protocol, ProxyProtocolIn};
 use crate::drain::{Signal, Stage, Streams};
-use crate::limits::Terms;
 use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
 use crate::syntax::Limits;
 use crate::telemetry::metrics::Gauge;
@@ -264,12 +263,9 @@ pub(super) fn serve(
     }
     let alpn = session.alpn;
     let telemetry = Arc::clone(&worker.telemetry);
-    let terms = worker
-        .http2
-        .terms(telemetry.metrics.connections.http2.value() + 1);
     let activity = match alpn {
         Alpn::Http1 => Activity::new(Heads::Begin),
-        Alpn::H2 => Activity::http2(Arc::clone(&worker.http2), terms.windows),
+        Alpn::H2 => Activity::http2(Arc::clone(&worker.http2)),
     };
     let facts = ConnectionFacts {
         telemetry,
@@ -300,7 +296,7 @@ pub(super) fn serve(
     let downstream = Downstream::new(stream, activity, Arc::clone(&context.worker), reader);
     match (policy.protocol, alpn) {
         (Protocol::Raw, _) => Box::pin(async move { tcp::serve(&context, downstream).await }),
-        (_, Alpn::H2) => Box::pin(serve_http2(context, downstream, terms, drain)),
+        (_, Alpn::H2) => Box::pin(serve_http2(context, downstream, drain)),
         (_, Alpn::Http1) => Box::pin(serve_http1(context, downstream, drain)),
     }
 }
@@ -359,7 +355,7 @@ async fn end_http1(context: &Context, stream: Downstream, ended: Ended) {
     }
 }
 
-async fn serve_http2(context: Arc<Context>, stream: Downstream, terms: Terms, mut drain: Signal) {
+async fn serve_http2(context: Arc<Context>, stream: Downstream, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
     let shared = Arc::clone(&context);
@@ -368,7 +364,9 @@ async fn serve_http2(context: Arc<Context>, stream: Downstream, terms: Terms, mu
         Box::pin(http::handle(Arc::clone(&shared), request))
     });
     let streams = Streams::default();
-    let connection = protocol::http2(&context.worker.policy, streams.clone(), terms)
+    let open = telemetry.metrics.connections.http2.value();
+    let most = context.worker.http2.streams(open);
+    let connection = protocol::http2(&context.worker.policy, streams.clone(), most)
         .serve_connection(TokioIo::new(stream), service);
     // Boxed, as that of HTTP/1 is: the future of either is as large as that of the larger.
     let mut connection = Box::new(connection);

@@ -92,7 +92,7 @@ impl Shape {
 /// answer would take some until its client reads it. Its client may send the request again (RFC 9113
 /// section 8.7).
 pub(super) fn reset(refusal: &Refusal, exchange: &mut Exchange) -> Option<h2::Error> {
-    let (Refusal::NoRoom | Refusal::Body(RequestBodyFailure::NoRoom)) = refusal else {
+    let Refusal::NoRoom = refusal else {
         return None;
     };
     let answer = Answer::to(refusal);
@@ -214,7 +214,12 @@ impl Answer {
                 "expectation_failed",
                 "the only expectation known is 100-continue",
             ),
-            Refusal::NoRoom => Self::to_body(RequestBodyFailure::NoRoom),
+            Refusal::NoRoom => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Grpc::Unavailable,
+                "max_memory",
+                "there are as many requests in flight as --max-memory allows",
+            ),
             Refusal::Body(failure) => Self::to_body(*failure),
             Refusal::Upstream(error) => Self::to_upstream(error),
             Refusal::UnaskedSwitch => Self::new(
@@ -251,12 +256,6 @@ impl Answer {
                 Grpc::ResourceExhausted,
                 "request_body_too_large",
                 "the request body is over --max-body-size",
-            ),
-            RequestBodyFailure::NoRoom => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Grpc::Unavailable,
-                "max_memory",
-                "there are as many requests in flight as --max-memory allows",
             ),
             RequestBodyFailure::Timeout => Self::new(
                 StatusCode::REQUEST_TIMEOUT,

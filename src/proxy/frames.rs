@@ -55,6 +55,10 @@ pub(super) struct Frames {
     credit: i64,
     since: Instant,
     earned: u64,
+    /// Length of the DATA frame that is leapt over.
+    unfinished: u64,
+    /// Bytes of whole DATA frames since they were last asked for.
+    data: u64,
     /// The client's preface is whole: its SETTINGS have come.
     is_opened: bool,
     /// The highest stream with a header section; another one on it is of trailers.
@@ -88,6 +92,8 @@ impl Frames {
             credit: RESERVE,
             since: Instant::now(),
             earned: 0,
+            unfinished: 0,
+            data: 0,
             is_opened: false,
             newest: 0,
         }
@@ -102,6 +108,11 @@ impl Frames {
         }
     }
 
+    /// How many bytes of DATA have arrived since this was last asked: h2 gives away whole frames.
+    pub(super) fn take_data(&mut self) -> u64 {
+        std::mem::take(&mut self.data)
+    }
+
     /// Reads the frame headers in `bytes`, which begin with what was kept back the last time.
     pub(super) fn judge(&mut self, bytes: &[u8]) -> Judged {
         let mut at = 0;
@@ -111,6 +122,9 @@ impl Frames {
                 let n = usize::try_from(self.left).map_or(rest, |left| left.min(rest));
                 at += n;
                 self.left -= n as u64;
+                if self.left == 0 {
+                    self.data += std::mem::take(&mut self.unfinished);
+                }
                 continue;
             }
             let Some(header) = bytes[at..].first_chunk::<HEADER>() else {
@@ -141,6 +155,9 @@ impl Frames {
             self.open(kind, flags)?;
         }
         self.left = u64::from(length);
+        if kind == DATA {
+            self.unfinished = self.left;
+        }
         match kind {
             DATA if self.left >= BYTES_PER_FRAME => self.earn(1),
             // h2 has budgets of its own for small DATA frames and for CONTINUATION.

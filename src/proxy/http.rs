@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::body::{self, Exchange, Fate, RequestBody, ResponseBody};
 use super::connection::Context;
@@ -65,10 +65,14 @@ fn prepare(
     mut request: Request<Incoming>,
     exchange: &mut Exchange,
 ) -> Result<Prepared, Refusal> {
-    let in_flight = &context.worker.telemetry.metrics.requests_in_flight;
     // Over HTTP/1 there are no more of them than connections.
-    if request.version() == Version::HTTP_2 && context.worker.http2.is_exceeded(in_flight.value()) {
-        return Err(Refusal::NoRoom);
+    if request.version() == Version::HTTP_2 {
+        let in_flight = context.worker.telemetry.metrics.requests_in_flight.value();
+        let room = &context.worker.http2;
+        let is_upload = || !request.body().is_end_stream();
+        if room.is_exceeded(in_flight) || room.is_overfull() && is_upload() {
+            return Err(Refusal::NoRoom);
+        }
     }
     refused_head(context, &request, exchange)?;
     let start = context.worker.policy.headers.trace_start;

@@ -2,10 +2,10 @@
 //!
 //! A further connection opens when every open one has as many streams as the application allows,
 //! up to `--max-upstream-connections`; then requests wait for a stream as long as for a
-//! connection. Where memory is limited, all streams together are too, as HTTP/1.1 connections are: each
-//! may bring an answer for a client that is slow. An application that allows no stream at all wants to be left alone (RFC 9113
-//! section 6.5.2): nothing further is opened to it. Each connection has a task of its own, because
-//! its streams outlive one another.
+//! connection. Where memory is limited, all streams together are too, as HTTP/1.1 connections are:
+//! each may bring an answer for a client that is slow. An application that allows no stream at all
+//! wants to be left alone (RFC 9113 section 6.5.2): nothing further is opened to it. Each connection
+//! has a task of its own, because its streams outlive one another.
 
 use std::future::Future as _;
 use std::io;
@@ -138,8 +138,8 @@ impl<B: RequestBody> Connections<B> {
         let stream = shared.stream_permit().await?;
         if prologue.is_some() {
             let permit = shared.permit().await?;
-            let stream = shared.connect(prologue).await?;
-            let connection = self.begin(shared, stream, permit).await?;
+            let socket = shared.connect(prologue).await?;
+            let connection = self.begin(shared, socket, permit).await?;
             if !connection.has_room() {
                 return Err(Error::Busy);
             }

@@ -1,24 +1,18 @@
 //! Memory for what clients may do over HTTP/2: many requests on one connection, and uploads that are
 //! sent ahead.
 //!
-//! A client may send as much as the windows it was given allow before anybody asks for it, so a
-//! connection with an upload is counted with its windows and not with what has arrived. Invariant:
-//! what is counted is never more than there is room for. Over HTTP/1.1 a connection has one request,
-//! and nothing of an upload is read ahead.
+//! A client may send as much as its windows allow before anybody asks for it. What has arrived and is
+//! not taken yet is counted; while it is too much, nothing more is read of a connection that has some
+//! of it, and TCP holds its client back. An upload that the application takes goes on nevertheless,
+//! piece by piece, and only where hundreds do not is one more refused. Over HTTP/1.1 a connection has
+//! one request, and nothing of an upload is read ahead.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use super::Shares;
-
-/// What every client may send before it has heard of other windows (RFC 9113 section 6.9.2).
-const SMALLEST_WINDOW: u64 = 64 * 1024;
-/// For all streams of a connection: enough for an upload over a long way.
-const LARGEST_WINDOW: u64 = 1024 * 1024;
-/// Streams that one connection's window is enough for.
-const STREAMS_OF_A_WINDOW: u64 = 4;
-/// Connections get a share as if there were this many times as many, since the first ones have had
-/// the share of fewer.
-const SHARES_OF_A_CONNECTION: u64 = 8;
 
 /// Streams a client may have open at once (RFC 9113 section 5.1.2 recommends at least 100).
 const MOST_STREAMS: u64 = 128;
@@ -26,39 +20,16 @@ const MOST_STREAMS: u64 = 128;
 /// had at once.
 const FEWEST_STREAMS: u64 = 8;
 
-/// How much a peer may send ahead, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Windows {
-    /// On one stream.
-    pub stream: u32,
-    /// On all streams of a connection together.
-    pub connection: u32,
-}
-
-/// What the client of one connection may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// How many streams it may have open at once.
-    pub streams: u32,
-    /// What it may send ahead.
-    pub windows: Windows,
-}
-
 /// One worker's room for requests over HTTP/2 and their uploads.
 #[derive(Debug)]
 pub struct Http2Room {
     requests: u64,
-    streams: u64,
+    connections: u64,
     uploads: u64,
-    taken: AtomicU64,
-}
-
-impl Windows {
-    /// What a stream with an upload adds to what a connection may hold that has `others` already.
-    pub fn added(self, others: u32) -> u64 {
-        let (stream, connection) = (u64::from(self.stream), u64::from(self.connection));
-        stream.min(connection.saturating_sub(stream * u64::from(others)))
-    }
+    unread: AtomicU64,
+    has_paused: AtomicBool,
+    /// Connections that are not read, by a key of theirs.
+    paused: Mutex<HashMap<usize, Waker>>,
 }
 
 impl Http2Room {
@@ -70,26 +41,18 @@ impl Http2Room {
         };
         Self {
             requests: each(|shares| shares.requests),
-            streams: each(|shares| shares.connections),
+            connections: each(|shares| shares.connections),
             uploads: shares.map_or(u64::MAX, |shares| shares.uploads / workers as u64),
-            taken: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
+            has_paused: AtomicBool::new(false),
+            paused: Mutex::default(),
         }
     }
 
-    /// What the client may do whose connection is one of `open`.
-    pub fn terms(&self, open: i64) -> Terms {
+    /// How many streams a client may have open whose connection is one of `open`.
+    pub fn streams(&self, open: i64) -> u32 {
         let open = u64::try_from(open).unwrap_or(0).max(1);
-        let streams = (self.streams / open).clamp(FEWEST_STREAMS, MOST_STREAMS);
-        let connection = self.uploads / SHARES_OF_A_CONNECTION / open;
-        let connection = connection.clamp(SMALLEST_WINDOW, LARGEST_WINDOW);
-        let stream = (connection / STREAMS_OF_A_WINDOW).max(SMALLEST_WINDOW);
-        Terms {
-            streams: streams as u32,
-            windows: Windows {
-                stream: stream as u32,
-                connection: connection as u32,
-            },
-        }
+        (self.connections / open).clamp(FEWEST_STREAMS, MOST_STREAMS) as u32
     }
 
     /// Whether there is no room for a request with so many in flight, itself included.
@@ -97,20 +60,61 @@ impl Http2Room {
         u64::try_from(in_flight).is_ok_and(|in_flight| in_flight > self.requests)
     }
 
-    /// Takes `bytes` for an upload, if they are there.
-    pub fn take(&self, bytes: u64) -> bool {
-        // One worker's own: nobody takes between the look and the store.
-        let taken = self.taken.load(Relaxed).saturating_add(bytes);
-        let is_there = taken <= self.uploads;
-        if is_there {
-            self.taken.store(taken, Relaxed);
-        }
-        is_there
+    /// Whether there is no room for one more upload: those who are not read any more have more than
+    /// all may have.
+    pub fn is_overfull(&self) -> bool {
+        self.unread.load(Relaxed) / 2 >= self.uploads
     }
 
-    /// Gives back `bytes` that were taken.
-    pub fn give_back(&self, bytes: u64) {
-        self.taken.fetch_sub(bytes, Relaxed);
+    /// `n` bytes of uploads have arrived.
+    pub fn arrived(&self, n: u64) {
+        self.unread.fetch_add(n, Relaxed);
+    }
+
+    /// `n` bytes that had arrived on the connection `key` were taken, or thrown away. It may be read
+    /// again, and all may when there is room.
+    pub fn taken(&self, n: u64, key: usize) {
+        self.unread.fetch_sub(n, Relaxed);
+        if !self.has_paused.load(Relaxed) {
+            return;
+        }
+        let mut paused = self.paused();
+        if self.is_full() {
+            if let Some(connection) = paused.remove(&key) {
+                connection.wake();
+            }
+        } else {
+            self.has_paused.store(false, Relaxed);
+            for (_, connection) in paused.drain() {
+                connection.wake();
+            }
+        }
+    }
+
+    /// Whether a connection with unread bytes must wait; it is woken by `waker` when it may go on.
+    pub fn holds_up(&self, key: usize, waker: &Waker) -> bool {
+        let is_full = self.is_full();
+        if is_full {
+            self.paused().insert(key, waker.clone());
+            self.has_paused.store(true, Relaxed);
+        }
+        is_full
+    }
+
+    /// The connection `key` has ended.
+    pub fn forget(&self, key: usize) {
+        if self.has_paused.load(Relaxed) {
+            self.paused().remove(&key);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.unread.load(Relaxed) >= self.uploads
+    }
+
+    fn paused(&self) -> MutexGuard<'_, HashMap<usize, Waker>> {
+        // One worker's own, and all of it runs on one thread: never contended.
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,38 +124,36 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
 
-    // RES-04
-    #[test]
-    fn a_connection_is_counted_with_its_streams_windows_and_no_more_than_its_own() {
-        let windows = Windows {
-            stream: 256,
-            connection: 600,
-        };
-        assert_eq!([0, 1, 2, 3].map(|n| windows.added(n)), [256, 256, 88, 0]);
-    }
-
     #[test]
     fn few_connections_may_do_much_and_many_little() {
-        let terms = |limit: Option<u64>, open| {
-            let terms = Http2Room::new(limit.map(Shares::of), 1).terms(open);
-            let kib = |window: u32| window / 1024;
-            let windows = terms.windows;
-            (terms.streams, kib(windows.stream), kib(windows.connection))
-        };
-        assert_eq!(terms(Some(64 * MIB), 1), (128, 256, 1024));
-        assert_eq!(terms(Some(64 * MIB), 12), (64, 64, 85));
-        assert_eq!(terms(Some(64 * MIB), 700), (8, 64, 64));
-        assert_eq!(terms(None, 10_000), (128, 256, 1024));
+        let streams =
+            |limit: Option<u64>, open| Http2Room::new(limit.map(Shares::of), 1).streams(open);
+        assert_eq!(streams(Some(64 * MIB), 1), 128);
+        assert_eq!(streams(Some(64 * MIB), 11), 62);
+        assert_eq!(streams(Some(64 * MIB), 700), 8);
+        assert_eq!(streams(None, 10_000), 128);
     }
 
     // RES-04
     #[test]
-    fn no_more_is_taken_than_there_is() {
+    fn who_has_sent_too_much_is_not_read_until_some_of_it_is_taken() {
         let room = Http2Room::new(Some(Shares::of(64 * MIB)), 1);
-        assert!(room.take(8 * MIB));
-        assert!(!room.take(1));
-        room.give_back(MIB);
-        assert!(room.take(MIB));
-        assert!(Http2Room::new(None, 1).take(u64::MAX));
+        let waker = Waker::noop();
+        room.arrived(2 * MIB - 1);
+        assert!(!room.holds_up(1, waker));
+        room.arrived(1);
+        assert!(room.holds_up(1, waker) && room.holds_up(2, waker));
+        room.arrived(1);
+        room.taken(1, 1);
+        assert_eq!(room.paused().keys().copied().collect::<Vec<_>>(), [2]);
+        room.taken(1, 1);
+        assert!(room.paused().is_empty());
+        assert!(!room.holds_up(1, waker));
+        assert!(!room.is_overfull());
+        room.arrived(3 * MIB);
+        assert!(room.is_overfull());
+        let unlimited = Http2Room::new(None, 1);
+        unlimited.arrived(u64::MAX - 1);
+        assert!(!unlimited.holds_up(1, waker) && !unlimited.is_overfull());
     }
 }

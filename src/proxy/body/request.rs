@@ -54,8 +54,6 @@ struct Gate {
 pub(in crate::proxy) enum RequestBodyFailure {
     /// More than `--max-body-size`.
     TooLarge,
-    /// What its client may send ahead is more than `--max-memory` leaves now.
-    NoRoom,
     /// No byte within `--request-body-timeout`.
     Timeout,
     /// The client broke off.
@@ -93,8 +91,6 @@ impl Fate {
 
     fn fail(&self, failure: RequestBodyFailure) {
         let code = match failure {
-            // Told before there is a body to fail.
-            RequestBodyFailure::NoRoom => 0,
             RequestBodyFailure::TooLarge => 1,
             RequestBodyFailure::Timeout => 2,
             RequestBodyFailure::ClientGone => 3,
@@ -122,7 +118,6 @@ pub(in crate::proxy) fn incoming(
     if inner.size_hint().lower() > left {
         return Err(RequestBodyFailure::TooLarge);
     }
-    let upload = activity.upload().ok_or(RequestBodyFailure::NoRoom)?;
     let fate = Fate::default();
     let expects = parts.headers.contains_key(http::header::EXPECT);
     let version = parts.version;
@@ -138,7 +133,7 @@ pub(in crate::proxy) fn incoming(
         is_waiting: false,
         gate,
         fate: fate.clone(),
-        upload: Some(upload),
+        upload: Some(activity.upload()),
     })));
     Ok((request, Some(fate)))
 }
@@ -195,6 +190,9 @@ impl Streaming {
                 if let Some(data) = frame.data_ref() {
                     let n = data.len() as u64;
                     self.received.fetch_add(n, Relaxed);
+                    if let Some(upload) = &self.upload {
+                        upload.taken(n);
+                    }
                     match self.left.checked_sub(n) {
                         Some(left) => self.left = left,
                         None => return Poll::Ready(Some(Err(RequestBodyFailure::TooLarge))),
@@ -287,7 +285,6 @@ impl std::fmt::Display for RequestBodyFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::TooLarge => "over --max-body-size",
-            Self::NoRoom => "over --max-memory",
             Self::Timeout => "no byte within --request-body-timeout",
             Self::ClientGone => "the client broke off",
             Self::Malformed => "the chunked body is not well-formed",

@@ -8,13 +8,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::{ASIDE, Downstream, Reader};
 use crate::proxy::frames::{Fault, Frames, Judged};
 
 /// What a client still sends is read so that it hears our last words, for this long at most.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Between two looks whether a client that is not read for want of memory has gone.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Frames on their way to h2.
 pub(in crate::proxy) struct Http2Reader {
@@ -27,6 +30,8 @@ pub(in crate::proxy) struct Http2Reader {
     /// What the client did wrong; h2 is given nothing more.
     fault: Option<Fault>,
     lingering: Option<Pin<Box<Sleep>>>,
+    /// When to look whether a client that is not read has gone.
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 impl Http2Reader {
@@ -38,6 +43,7 @@ impl Http2Reader {
             queued: Vec::new(),
             fault: None,
             lingering: None,
+            look: None,
         }
     }
 
@@ -91,6 +97,19 @@ impl Downstream {
                 // h2 ends the connection without reading on.
                 return Poll::Pending;
             }
+            if self.activity.is_held_up(cx.waker()) {
+                if self.stream.is_read_closed(cx) {
+                    // Nobody waits for what is held.
+                    return Poll::Ready(Ok(()));
+                }
+                let look = reader
+                    .look
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
+                while look.as_mut().poll(cx).is_ready() {
+                    look.as_mut().reset(Instant::now() + LOOK);
+                }
+                return Poll::Pending;
+            }
             // h2 has now and then room for a single byte.
             if buffer.remaining() > reader.kept.len() {
                 let before = buffer.filled().len();
@@ -131,6 +150,7 @@ impl Downstream {
             0 => 0,
             _ => reader.judge(&buffer.filled()[start..]),
         };
+        self.activity.arrived(reader.frames.take_data());
         buffer.set_filled(start + passed);
         if reader.fault == Some(Fault::Flood) {
             self.activity.exceed_frame_budget();

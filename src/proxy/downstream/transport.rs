@@ -1,10 +1,11 @@
 //! What carries a client's bytes: TLS, or on the redirect listener the bare socket.
 
+use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::tls;
@@ -46,6 +47,15 @@ impl Transport {
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         // Whatever went wrong is told by the read that follows.
         self.socket().poll_read_ready(cx).map(|_| ())
+    }
+
+    /// Whether the client is known to send no more, however much of it has not been read.
+    pub(super) fn is_read_closed(&self, cx: &mut Context<'_>) -> bool {
+        match pin!(self.socket().ready(Interest::READABLE)).poll(cx) {
+            Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
     }
 
     /// Whether the client's reset has arrived.

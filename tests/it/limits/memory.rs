@@ -93,7 +93,7 @@ async fn what_follows_from_the_limit_yields_to_what_is_said() {
     const NAMES: [&str; 3] = ["max-memory", "max-connections", "max-upstream-connections"];
     let application = Raw::answering(OK);
     for (said, expected) in [
-        ([Some("64MiB"), None, None], ["64MiB", "768", "256"]),
+        ([Some("64MiB"), None, None], ["64MiB", "682", "256"]),
         ([Some("64MiB"), Some("20"), Some("7")], ["64MiB", "20", "7"]),
         ([Some("off"), Some("20"), None], ["off", "20", "1024"]),
     ] {

@@ -3,7 +3,10 @@
 use std::future::pending;
 
 use bytes::Bytes;
+use h2::SendStream;
+use h2::client::ResponseFuture;
 use http::{Method, Request};
+use http_body_util::BodyExt as _;
 
 use super::{MIB, own_memory};
 use crate::support::background::Gate;
@@ -11,6 +14,7 @@ use crate::support::frames::{
     Frames, HEADERS, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get,
 };
 use crate::support::h1::Wire;
+use crate::support::h2::{H2, whole};
 use crate::support::hyper_application::{Body, Hyper, answer};
 use crate::support::requests::{self, once_still};
 use crate::support::sidecar::Served;
@@ -19,9 +23,13 @@ use crate::support::wait::{PATIENCE, eventually_async, within};
 static LARGE: [u8; 8 * 1024 * 1024] = [0; 8 * 1024 * 1024];
 const LIMIT: [&str; 4] = ["--max-memory", "64MiB", "--workers", "1"];
 
-/// `/small` is two bytes, and everything else is long; uploads are never taken.
+/// `/small` is two bytes, and everything else is long; uploads are taken at `/taken` alone.
 async fn application(request: Request<hyper::body::Incoming>) -> http::Response<Body> {
     match (request.method(), request.uri().path()) {
+        (&Method::POST, "/taken") => {
+            let upload = request.into_body().collect().await.unwrap();
+            answer(200, upload.to_bytes().len().to_string())
+        }
         (&Method::POST, _) => pending().await,
         (_, "/small") => answer(200, "ok"),
         _ => answer(200, Bytes::from_static(&LARGE)),
@@ -107,32 +115,74 @@ async fn answers_of_an_http2_application_fit_the_limit_of_memory() {
     assert_readers_fit(Hyper::h2c(application), 300, 8, (1 << 31) - 1).await;
 }
 
+/// As many clients with four uploads each as there are `connections`, none of which is taken.
+async fn untaken(served: &Served, connections: usize) -> Vec<(ResponseFuture, SendStream<Bytes>)> {
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let h2 = served.client().h2(served.address()).await.unwrap();
+        for _ in 0..4 {
+            // As much as is granted goes out, and the rest waits in this client.
+            open.push(upload(&h2, "/", &LARGE).await);
+        }
+    }
+    open
+}
+
 // RES-04
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_over_http2_that_nobody_takes_fit_the_limit_of_memory() {
     let application = Hyper::http1(application);
     let served = Served::start(application.upstream(), &LIMIT);
-    let mut open = Vec::new();
-    for _ in 0..200 {
-        let h2 = served.client().h2(served.address()).await.unwrap();
-        for _ in 0..4 {
-            let post = Request::post("https://localhost/").body(()).unwrap();
-            let mut send = within("a stream", h2.send.clone().ready()).await.unwrap();
-            let (answer, mut body) = send.send_request(post, false).unwrap();
-            // As much as is granted goes out, and the rest waits in this client; it may be refused
-            // meanwhile.
-            let _ = body.send_data(Bytes::from_static(&LARGE), false);
-            open.push((answer, body));
-        }
-    }
+    let open = untaken(&served, 200).await;
     eventually_async("the application is asked", PATIENCE, || {
-        application.asked().len() >= 100
+        application.asked().len() >= 50
     })
     .await;
     let most = most(&served).await;
     assert!(most < 64 * MIB, "{} MiB", most / MIB);
     drop(open);
     assert_serves(&served).await;
+}
+
+// RES-04
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_taken_goes_on_while_others_have_the_memory() {
+    let application = Hyper::http1(application);
+    let served = Served::start(application.upstream(), &LIMIT);
+    // Fewer than may be at the application, of a megabyte and more each.
+    let open = untaken(&served, 50).await;
+    eventually_async("the application is asked", PATIENCE, || {
+        application.asked().len() >= 20
+    })
+    .await;
+    most(&served).await;
+    for (answer, _body) in [
+        upload(
+            &served.client().h2(served.address()).await.unwrap(),
+            "/taken",
+            &LARGE,
+        )
+        .await,
+        upload(
+            &served.client().h2(served.address()).await.unwrap(),
+            "/taken",
+            b"little",
+        )
+        .await,
+    ] {
+        let answer = within("an answer", whole(answer)).await.unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    drop(open);
+    assert_serves(&served).await;
+}
+
+async fn upload(h2: &H2, path: &str, bytes: &'static [u8]) -> (ResponseFuture, SendStream<Bytes>) {
+    let post = Request::post(format!("https://localhost{path}"));
+    let mut send = within("a stream", h2.send.clone().ready()).await.unwrap();
+    let (answer, mut body) = send.send_request(post.body(()).unwrap(), false).unwrap();
+    let _ = body.send_data(Bytes::from_static(bytes), path == "/taken");
+    (answer, body)
 }
 
 /// A client that knows how many streams it may have open.
@@ -149,7 +199,7 @@ async fn allowed(served: &Served) -> (Frames, u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_without_memory_for_it_is_refused_and_good_when_others_have_ended() {
     // What 16 MiB allow.
-    const REQUESTS: u32 = 128;
+    const REQUESTS: u32 = 112;
     let gate = Gate::closed();
     let application = Hyper::holding(&gate, "ok");
     let limit = ["--max-memory", "16MiB", "--workers", "1"];
