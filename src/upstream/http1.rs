@@ -88,20 +88,14 @@ async fn exchange<B: RequestBody>(
             Attempt::Pooled => reuse(shared, look),
             Attempt::Fresh | Attempt::Last => None,
         };
-        let opened = match reusable() {
-            Some(connection) => Opened::Instead(connection),
+        let (mut connection, is_fresh) = match reusable() {
+            Some(connection) => (connection, false),
             // Boxed, as opening is rare: its state would make every request's future larger.
-            None => Box::pin(shared.connect_or(prologue.clone(), reusable)).await?,
+            None => Box::pin(open(shared, prologue.clone(), reusable)).await?,
         };
-        let mut connection = match opened {
-            Opened::Instead(connection) => connection,
-            Opened::Fresh(stream) => {
-                if attempt == Attempt::Pooled {
-                    attempt = Attempt::Fresh;
-                }
-                Box::new(Connection::new(stream, shared.limits.section()))
-            }
-        };
+        if is_fresh && attempt == Attempt::Pooled {
+            attempt = Attempt::Fresh;
+        }
         let failed = match connection.exchange(outgoing).await {
             Ok(head) => return Ok((head, connection)),
             Err(failed) => failed,
@@ -121,6 +115,21 @@ async fn exchange<B: RequestBody>(
         };
         shared.telemetry.metrics.upstream.retries.increment();
     }
+}
+
+/// A connection, and whether nobody has used it.
+async fn open<B: RequestBody>(
+    shared: &Shared<B>,
+    prologue: Prologue,
+    reusable: impl Fn() -> Option<Box<Connection<B>>>,
+) -> Result<(Box<Connection<B>>, bool), Error> {
+    Ok(match shared.connect_or(prologue, reusable).await? {
+        Opened::Instead(connection) => (connection, false),
+        Opened::Fresh(stream) => {
+            let connection = Connection::new(stream, shared.limits.section());
+            (Box::new(connection), true)
+        }
+    })
 }
 
 /// How closely to look at a pooled connection before it gets this request.
