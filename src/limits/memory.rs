@@ -22,9 +22,6 @@ const ANSWER: u64 = 96 * KIB;
 /// A piece is held at two places, in HTTP's queue and in TLS's; the rest is room for what those hold
 /// that came when there were fewer. The test below finds the least that is enough.
 const SHARES_OF_AN_ANSWER: u64 = 12;
-/// Requests in flight for each connection that may be open, on average: over HTTP/2 one connection
-/// has many, of 4 KiB each, and takes less than its 36 KiB by itself.
-const REQUESTS_OF_A_CONNECTION: usize = 2;
 /// What may have arrived of uploads over HTTP/2 is this part of the same half: it takes about twice its
 /// length, since a frame keeps the buffer that it was read into, and every connection may have a
 /// frame more, or half of one.
@@ -62,8 +59,6 @@ pub struct Shares {
     pub answers: usize,
     /// Bytes for answers on their way.
     pub held: u64,
-    /// Requests in flight, those that wait for the application included.
-    pub requests: usize,
     /// Bytes of uploads over HTTP/2 that have arrived and that the application has not taken yet.
     pub uploads: u64,
 }
@@ -104,7 +99,6 @@ impl Shares {
             connections: count(CONNECTION),
             answers: count(ANSWER),
             held: half,
-            requests: count(CONNECTION) * REQUESTS_OF_A_CONNECTION,
             uploads: half / PART_OF_UPLOADS,
         }
     }

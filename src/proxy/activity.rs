@@ -249,8 +249,10 @@ impl Activity {
         if let Some(room) = &self.room {
             let unread = self.unread.load(Relaxed);
             let n = n.min(unread);
-            self.unread.store(unread - n, Relaxed);
-            room.taken(n, self.key());
+            if n > 0 {
+                self.unread.store(unread - n, Relaxed);
+                room.taken(n, self.key());
+            }
         }
     }
 
@@ -437,7 +439,10 @@ impl Drop for InFlight {
         if self.0.head_is_partial.load(Relaxed) {
             self.0.head_since.store(now + 1, Relaxed);
         }
-        self.0.requests.fetch_sub(1, Relaxed);
+        if self.0.requests.fetch_sub(1, Relaxed) == 1 && self.0.uploads.load(Relaxed) == 0 {
+            // What came with requests that were refused is thrown away.
+            self.0.taken(u64::MAX);
+        }
     }
 }
 

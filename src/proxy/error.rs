@@ -26,7 +26,7 @@ pub(super) enum Refusal {
     MethodNotAllowed,
     /// An expectation other than 100-continue.
     ExpectationFailed,
-    /// More requests are in flight than there is memory for.
+    /// There is no memory for one more request, or for one more upload.
     NoRoom,
     /// The request's own body failed.
     Body(RequestBodyFailure),
@@ -218,7 +218,7 @@ impl Answer {
                 StatusCode::SERVICE_UNAVAILABLE,
                 Grpc::Unavailable,
                 "max_memory",
-                "there are as many requests in flight as --max-memory allows",
+                "there are as many requests or uploads as --max-memory allows",
             ),
             Refusal::Body(failure) => Self::to_body(*failure),
             Refusal::Upstream(error) => Self::to_upstream(error),

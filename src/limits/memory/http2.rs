@@ -4,11 +4,12 @@
 //! A client may send as much as its windows allow before anybody asks for it. What has arrived and is
 //! not taken yet is counted; while it is too much, nothing more is read of a connection that has some
 //! of it, and TCP holds its client back. An upload that the application takes goes on nevertheless,
-//! piece by piece, and only where hundreds do not is one more refused. Over HTTP/1.1 a connection has
-//! one request, and nothing of an upload is read ahead.
+//! piece by piece, and only where many connections are not read is one more refused: the count alone
+//! refuses nobody, since h2 throws away what a client sends to a request that is over and does not
+//! tell. Over HTTP/1.1 a connection has one request, and nothing of an upload is read ahead.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -20,32 +21,36 @@ const MOST_STREAMS: u64 = 128;
 /// had at once.
 const FEWEST_STREAMS: u64 = 8;
 
+/// Requests in flight for each connection that may be open, on average: over HTTP/2 one connection
+/// has many, of 4 KiB each, and takes less than what it is counted with by itself.
+const REQUESTS_OF_A_CONNECTION: u64 = 2;
+/// What a connection that is not read holds beside all that is counted: a frame, or part of one.
+const OF_ONE_NOT_READ: u64 = 16 * 1024;
+
 /// One worker's room for requests over HTTP/2 and their uploads.
 #[derive(Debug)]
 pub struct Http2Room {
-    requests: u64,
     connections: u64,
     uploads: u64,
     unread: AtomicU64,
-    has_paused: AtomicBool,
     /// Connections that are not read, by a key of theirs.
     paused: Mutex<HashMap<usize, Waker>>,
+    /// How many, for those who need not look.
+    paused_count: AtomicUsize,
 }
 
 impl Http2Room {
     /// One of `workers` workers' share; `None` where memory is not limited.
     pub fn new(shares: Option<Shares>, workers: usize) -> Self {
         let workers = workers.max(1);
-        let each = |of: fn(Shares) -> usize| {
-            shares.map_or(u64::MAX, |shares| of(shares).div_ceil(workers) as u64)
-        };
         Self {
-            requests: each(|shares| shares.requests),
-            connections: each(|shares| shares.connections),
+            connections: shares.map_or(u64::MAX, |shares| {
+                shares.connections.div_ceil(workers) as u64
+            }),
             uploads: shares.map_or(u64::MAX, |shares| shares.uploads / workers as u64),
             unread: AtomicU64::new(0),
-            has_paused: AtomicBool::new(false),
             paused: Mutex::default(),
+            paused_count: AtomicUsize::new(0),
         }
     }
 
@@ -57,13 +62,14 @@ impl Http2Room {
 
     /// Whether there is no room for a request with so many in flight, itself included.
     pub fn is_exceeded(&self, in_flight: i64) -> bool {
-        u64::try_from(in_flight).is_ok_and(|in_flight| in_flight > self.requests)
+        let most = self.connections.saturating_mul(REQUESTS_OF_A_CONNECTION);
+        u64::try_from(in_flight).is_ok_and(|in_flight| in_flight > most)
     }
 
-    /// Whether there is no room for one more upload: those who are not read any more have more than
-    /// all may have.
+    /// Whether there is no room for one more upload: so many connections are not read that they hold
+    /// as much again.
     pub fn is_overfull(&self) -> bool {
-        self.unread.load(Relaxed) / 2 >= self.uploads
+        self.paused_count.load(Relaxed) as u64 > self.uploads / OF_ONE_NOT_READ
     }
 
     /// `n` bytes of uploads have arrived.
@@ -75,7 +81,7 @@ impl Http2Room {
     /// again, and all may when there is room.
     pub fn taken(&self, n: u64, key: usize) {
         self.unread.fetch_sub(n, Relaxed);
-        if !self.has_paused.load(Relaxed) {
+        if self.paused_count.load(Relaxed) == 0 {
             return;
         }
         let mut paused = self.paused();
@@ -84,27 +90,30 @@ impl Http2Room {
                 connection.wake();
             }
         } else {
-            self.has_paused.store(false, Relaxed);
             for (_, connection) in paused.drain() {
                 connection.wake();
             }
         }
+        self.paused_count.store(paused.len(), Relaxed);
     }
 
     /// Whether a connection with unread bytes must wait; it is woken by `waker` when it may go on.
     pub fn holds_up(&self, key: usize, waker: &Waker) -> bool {
         let is_full = self.is_full();
         if is_full {
-            self.paused().insert(key, waker.clone());
-            self.has_paused.store(true, Relaxed);
+            let mut paused = self.paused();
+            paused.insert(key, waker.clone());
+            self.paused_count.store(paused.len(), Relaxed);
         }
         is_full
     }
 
     /// The connection `key` has ended.
     pub fn forget(&self, key: usize) {
-        if self.has_paused.load(Relaxed) {
-            self.paused().remove(&key);
+        if self.paused_count.load(Relaxed) > 0 {
+            let mut paused = self.paused();
+            paused.remove(&key);
+            self.paused_count.store(paused.len(), Relaxed);
         }
     }
 
@@ -149,9 +158,14 @@ mod tests {
         room.taken(1, 1);
         assert!(room.paused().is_empty());
         assert!(!room.holds_up(1, waker));
+        // What is counted refuses nobody, and 128 connections that are not read hold as much again.
+        room.arrived(8 * MIB);
+        for key in 0..128 {
+            assert!(room.holds_up(key, waker) && !room.is_overfull());
+        }
+        assert!(room.holds_up(128, waker) && room.is_overfull());
+        room.forget(128);
         assert!(!room.is_overfull());
-        room.arrived(3 * MIB);
-        assert!(room.is_overfull());
         let unlimited = Http2Room::new(None, 1);
         unlimited.arrived(u64::MAX - 1);
         assert!(!unlimited.holds_up(1, waker) && !unlimited.is_overfull());

@@ -51,8 +51,15 @@ async fn reader(served: &Served, streams: u32, window: u32) -> Frames {
     frames
 }
 
-/// The most memory that `served` takes until nothing changes any more.
-async fn most(served: &Served) -> u64 {
+async fn until_asked(application: &Hyper, least: usize) {
+    eventually_async("the application is asked", PATIENCE, || {
+        application.asked().len() >= least
+    })
+    .await;
+}
+
+/// Whether all that `served` takes, until nothing changes any more, fits its limit.
+async fn assert_fits(served: &Served) {
     let id = served.sidecar.id();
     let mut most = 0;
     once_still("memory", || {
@@ -62,7 +69,7 @@ async fn most(served: &Served) -> u64 {
         now / MIB
     })
     .await;
-    most
+    assert!(most < 64 * MIB, "{} MiB", most / MIB);
 }
 
 /// Whether a client that reads is served.
@@ -87,12 +94,8 @@ async fn assert_readers_fit(application: Hyper, connections: usize, streams: u32
     for _ in 0..connections {
         open.push(reader(&served, streams, window).await);
     }
-    eventually_async("the application is asked", PATIENCE, || {
-        application.asked().len() >= 200
-    })
-    .await;
-    let most = most(&served).await;
-    assert!(most < 64 * MIB, "{} MiB", most / MIB);
+    until_asked(&application, 200).await;
+    assert_fits(&served).await;
     drop(open);
     assert_serves(&served).await;
 }
@@ -134,12 +137,8 @@ async fn uploads_over_http2_that_nobody_takes_fit_the_limit_of_memory() {
     let application = Hyper::http1(application);
     let served = Served::start(application.upstream(), &LIMIT);
     let open = untaken(&served, 200).await;
-    eventually_async("the application is asked", PATIENCE, || {
-        application.asked().len() >= 50
-    })
-    .await;
-    let most = most(&served).await;
-    assert!(most < 64 * MIB, "{} MiB", most / MIB);
+    until_asked(&application, 50).await;
+    assert_fits(&served).await;
     drop(open);
     assert_serves(&served).await;
 }
@@ -151,11 +150,8 @@ async fn an_upload_that_is_taken_goes_on_while_others_have_the_memory() {
     let served = Served::start(application.upstream(), &LIMIT);
     // Fewer than may be at the application, of a megabyte and more each.
     let open = untaken(&served, 50).await;
-    eventually_async("the application is asked", PATIENCE, || {
-        application.asked().len() >= 20
-    })
-    .await;
-    most(&served).await;
+    until_asked(&application, 20).await;
+    assert_fits(&served).await;
     for (answer, _body) in [
         upload(
             &served.client().h2(served.address()).await.unwrap(),
@@ -175,6 +171,31 @@ async fn an_upload_that_is_taken_goes_on_while_others_have_the_memory() {
     }
     drop(open);
     assert_serves(&served).await;
+}
+
+// What h2 has thrown away is no memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_were_refused_leave_room_for_others() {
+    let application = Hyper::http1(application);
+    let served = Served::start(application.upstream(), &LIMIT);
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        let h2 = served.client().h2(served.address()).await.unwrap();
+        for _ in 0..4 {
+            let mut refused = Request::post("https://localhost/").body(()).unwrap();
+            *refused.method_mut() = Method::from_bytes(b"post").unwrap();
+            let mut send = within("a stream", h2.send.clone().ready()).await.unwrap();
+            let (answer, mut body) = send.send_request(refused, false).unwrap();
+            let _ = body.send_data(Bytes::from_static(&LARGE[..256 * 1024]), false);
+            let answer = within("an answer", answer).await.unwrap();
+            assert_eq!(answer.status(), 400);
+        }
+        open.push(h2);
+    }
+    let h2 = served.client().h2(served.address()).await.unwrap();
+    let (answer, _body) = upload(&h2, "/taken", &LARGE).await;
+    let answer = within("an answer", whole(answer)).await.unwrap();
+    assert_eq!(answer.status, 200);
 }
 
 async fn upload(h2: &H2, path: &str, bytes: &'static [u8]) -> (ResponseFuture, SendStream<Bytes>) {
