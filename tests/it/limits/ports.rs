@@ -177,8 +177,7 @@ fn assert_all_refused(scene: &Scene, answers: &[H2Response]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_local_port_requests_are_503_and_served_again_when_there_is_one() {
     const REFUSED: usize = 8;
-    let name = "without_a_local_port_requests_are_503_and_served_again_when_there_is_one";
-    if !namespace::is_inside(module_path!(), name) {
+    if !namespace::is_inside(|| ()) {
         return;
     }
     let (application, [first, second]) = application();
@@ -208,8 +207,7 @@ async fn without_a_local_port_requests_are_503_and_served_again_when_there_is_on
 // RES-06
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_waits_for_a_port_gets_a_connection_that_becomes_free() {
-    let name = "a_request_that_waits_for_a_port_gets_a_connection_that_becomes_free";
-    if !namespace::is_inside(module_path!(), name) {
+    if !namespace::is_inside(|| ()) {
         return;
     }
     let (application, [first, _]) = application();
@@ -228,8 +226,7 @@ async fn a_request_that_waits_for_a_port_gets_a_connection_that_becomes_free() {
 #[tokio::test(flavor = "multi_thread")]
 async fn however_many_requests_wait_for_a_port_a_worker_tries_once_a_pause() {
     const WAITING: usize = 100;
-    let name = "however_many_requests_wait_for_a_port_a_worker_tries_once_a_pause";
-    if !namespace::is_inside(module_path!(), name) {
+    if !namespace::is_inside(|| ()) {
         return;
     }
     let (application, [first, _]) = application();
@@ -253,8 +250,7 @@ async fn however_many_requests_wait_for_a_port_a_worker_tries_once_a_pause() {
 async fn without_a_local_port_to_an_h2c_application_all_are_503_in_time() {
     // More than have their turns one behind another before the test's patience ends.
     const REFUSED: usize = 60;
-    let name = "without_a_local_port_to_an_h2c_application_all_are_503_in_time";
-    if !namespace::is_inside(module_path!(), name) {
+    if !namespace::is_inside(|| ()) {
         return;
     }
     let application = Hyper::h2c(|_| async { answer(200, "ok") });

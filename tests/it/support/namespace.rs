@@ -17,9 +17,9 @@ const UNDER: [&str; 7] = ["unshare", "-Ur", "unshare", "-nm", "sh", "-c", BEGIN]
 
 /// Whether this process is inside a network namespace with nothing but a loopback.
 ///
-/// If not, runs `test` of `module` in another process that is, and asserts that it passes
-/// there; where that is not possible, a line says so.
-pub(crate) fn is_inside(module: &str, test: &str) -> bool {
+/// If not, runs the test that `here`, an empty closure, stands in once more in a process that is, and
+/// asserts that it passes there; where that is not possible, a line says so.
+pub(crate) fn is_inside<F: Fn()>(_here: F) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
@@ -32,13 +32,13 @@ pub(crate) fn is_inside(module: &str, test: &str) -> bool {
     ) {
         return false;
     }
-    // Without the name of the binary.
-    let module = module.split_once("::").unwrap().1;
-    let test = format!("{module}::{test}");
+    // Without the name of the binary, and of what is inside the test.
+    let (_, test) = std::any::type_name::<F>().split_once("::").unwrap();
+    let test = test.split("::{{").next().unwrap();
     let run = Command::new(UNDER[0])
         .args(&UNDER[1..])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &test, "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
         .stdin(Stdio::null())
         .output()
