@@ -382,7 +382,7 @@ async fn a_client_that_only_ends_its_own_half_still_gets_the_delayed_answer() {
     // close_notify alone.
     let mut notify = connect(&served).await;
     notify.write(get("/")).await.unwrap();
-    let (mut stream, _) = notify.into_parts();
+    let mut stream = notify.into_stream();
     stream.get_mut().1.send_close_notify();
     tokio::io::AsyncWriteExt::flush(&mut stream).await.unwrap();
     let mut notify = Wire::new(stream);

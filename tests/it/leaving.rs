@@ -64,7 +64,7 @@ async fn a_thinking_application_hears_that_its_http1_client_has_gone() {
             let mut wire = client.http1(served.address()).await.unwrap();
             wire.write(get("/")).await.unwrap();
             until_held(&gate, 1, "the request is held").await;
-            let (stream, _) = wire.into_parts();
+            let stream = wire.into_stream();
             leave(stream, way).await;
             let what = format!("the application is alone, TLS {version}, {way:?}");
             until_held(&gate, 0, &what).await;
@@ -138,7 +138,7 @@ async fn a_client_that_leaves_in_its_upload_leaves_a_truncated_body() {
             eventually("half of it has arrived", PATIENCE, || {
                 application.connections() > number && application.received(number).contains("half")
             });
-            let (stream, _) = wire.into_parts();
+            let stream = wire.into_stream();
             leave(stream, way).await;
             number += 1;
         }
@@ -192,7 +192,7 @@ async fn an_application_in_the_middle_of_its_answer_hears_that_the_client_has_go
             let mut wire = client.http1(served.address()).await.unwrap();
             wire.write(get("/")).await.unwrap();
             wire.read_until(b"begun").await.unwrap();
-            let (stream, _) = wire.into_parts();
+            let stream = wire.into_stream();
             leave(stream, way).await;
             within("the application hears", closings.recv())
                 .await

@@ -155,7 +155,7 @@ async fn a_flood_of_pings_and_settings_from_the_application_is_bounded() {
             let flood = [frame(PING, 0, 0, b"12345678"), settings(&[])]
                 .concat()
                 .repeat(1000);
-            for _ in 0..1000 {
+            for _ in 0..500 {
                 let written = conn.write(&flood);
                 if tokio::time::timeout(Duration::from_secs(1), written)
                     .await
@@ -163,8 +163,17 @@ async fn a_flood_of_pings_and_settings_from_the_application_is_bounded() {
                 {
                     break;
                 }
-                if reads && conn.read_exact(26 * 1000).await.is_err() {
-                    return;
+                let mut answered = 0;
+                while reads && answered < 1000 {
+                    let Ok(read) = conn.read_frame().await else {
+                        return;
+                    };
+                    match read.kind {
+                        PING => answered += 1,
+                        // The request behind the flood may arrive in the middle of it.
+                        HEADERS => conn.write(ok(read.stream)).await.unwrap(),
+                        _ => {}
+                    }
                 }
             }
             while reads && let Ok(stream) = conn.read_request().await {

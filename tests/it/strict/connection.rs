@@ -48,7 +48,7 @@ async fn ten_thousand_pipelined_requests_wait_in_the_clients_own_buffers() {
     assert_eq!(first.response().await.unwrap().status, 400);
     let before = once_still("resident memory", || resident_memory(id)).await;
     let wire = served.client().http1(served.address()).await.unwrap();
-    let (stream, _) = wire.into_parts();
+    let stream = wire.into_stream();
     let (read, mut write) = tokio::io::split(stream);
     let padded = GOOD.replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "y".repeat(1000)));
     let sending = tokio::spawn(async move {

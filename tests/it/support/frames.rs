@@ -116,7 +116,7 @@ impl Frames {
 
     /// Both halves, for writing and reading at once.
     pub(crate) fn into_stream(self) -> TlsStream<TcpStream> {
-        self.wire.into_parts().0
+        self.wire.into_stream()
     }
 }
 

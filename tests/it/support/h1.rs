@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::wait::within;
@@ -15,7 +16,7 @@ pub(crate) type Transcript = Arc<Mutex<Vec<u8>>>;
 #[derive(Debug)]
 pub(crate) struct Wire<S> {
     stream: S,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     transcript: Transcript,
 }
 
@@ -42,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn recorded(stream: S, transcript: Transcript) -> Self {
         Self {
             stream,
-            buffer: Vec::new(),
+            buffer: BytesMut::new(),
             transcript,
         }
     }
@@ -97,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Everything to the end of the stream.
     pub(crate) async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         while self.fill().await? > 0 {}
-        Ok(std::mem::take(&mut self.buffer))
+        Ok(self.take(self.buffer.len()))
     }
 
     /// The body of a request with this head.
@@ -158,9 +159,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         assert_eq!(rest, "", "bytes before the end");
     }
 
-    /// The stream and what was read of it but not used.
-    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
-        (self.stream, self.buffer)
+    /// The stream, without what was read of it and not used.
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
     }
 
     /// The stream itself.
@@ -203,8 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn take(&mut self, length: usize) -> Vec<u8> {
-        let rest = self.buffer.split_off(length);
-        std::mem::replace(&mut self.buffer, rest)
+        self.buffer.split_to(length).to_vec()
     }
 }
 
