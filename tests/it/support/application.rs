@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::background::Background;
 use super::h1::{Transcript, Wire};
+use super::wait::{PATIENCE, eventually};
 
 /// The application: a listener and what its connections brought.
 #[derive(Debug)]
@@ -293,8 +294,23 @@ impl AsyncWrite for Stream {
 }
 
 /// Binds at once, so that the address is known and connections queue before the thread runs.
+///
+/// A listener closed a moment ago may still be open in a child that another test has forked and
+/// that has not come to its `exec`: that is waited for.
 pub(crate) fn bind_tcp(address: SocketAddr) -> std::net::TcpListener {
-    let listener = std::net::TcpListener::bind(address).unwrap();
+    let mut bound = None;
+    eventually(
+        "an address nobody listens on",
+        PATIENCE,
+        || match std::net::TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => false,
+            listener => {
+                bound = Some(listener.unwrap());
+                true
+            }
+        },
+    );
+    let listener = bound.expect("waited for");
     listener.set_nonblocking(true).unwrap();
     listener
 }
