@@ -301,7 +301,7 @@ pub(super) fn serve(
     }
 }
 
-async fn serve_http1(context: Arc<Context>, mut stream: Downstream, mut drain: Signal) {
+async fn serve_http1(context: Arc<Context>, mut stream: Box<Downstream>, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http1);
     let shared = Arc::clone(&context);
@@ -334,7 +334,7 @@ async fn serve_http1(context: Arc<Context>, mut stream: Downstream, mut drain: S
 }
 
 /// Ends the stream as befits how serving it ended.
-async fn end_http1(context: &Context, stream: Downstream, ended: Ended) {
+async fn end_http1(context: &Context, stream: Box<Downstream>, ended: Ended) {
     match ended {
         // The answer is out, and a reset over what the client still sends would overtake it.
         Ended::Done(Ok(())) if context.activity.is_refused() => linger(stream.into_socket()).await,
@@ -355,7 +355,7 @@ async fn end_http1(context: &Context, stream: Downstream, ended: Ended) {
     }
 }
 
-async fn serve_http2(context: Arc<Context>, stream: Downstream, mut drain: Signal) {
+async fn serve_http2(context: Arc<Context>, stream: Box<Downstream>, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
     let shared = Arc::clone(&context);
@@ -379,7 +379,7 @@ async fn serve_http2(context: Arc<Context>, stream: Downstream, mut drain: Signa
 }
 
 /// Last words, close_notify and FIN, in that order and within bounds, so that they arrive.
-pub(super) async fn goodbye(mut stream: Downstream, words: &[u8]) {
+pub(super) async fn goodbye(mut stream: Box<Downstream>, words: &[u8]) {
     let speak = async {
         if !words.is_empty() {
             stream.write_all(words).await?;
@@ -414,7 +414,7 @@ impl Context {
         let promise = self.ungranted().take();
         if let Some(promise) = promise
             && let Ok(upgraded) = promise.await
-            && let Ok(parts) = upgraded.downcast::<TokioIo<Downstream>>()
+            && let Ok(parts) = upgraded.downcast::<TokioIo<Box<Downstream>>>()
         {
             goodbye(parts.io.into_inner(), b"").await;
         }
@@ -460,7 +460,7 @@ impl Context {
     }
 }
 
-impl<S, B> serve::Connection for http2::Connection<TokioIo<Downstream>, S, Streams>
+impl<S, B> serve::Connection for http2::Connection<TokioIo<Box<Downstream>>, S, Streams>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,

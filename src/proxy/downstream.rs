@@ -59,17 +59,18 @@ pub(super) enum Reader {
 }
 
 impl Downstream {
+    /// Boxed, because it changes hands: each future that has had it keeps room for it.
     pub(super) fn new(
         mut stream: Transport,
         activity: Arc<Activity>,
         worker: Arc<Worker>,
         reader: Reader,
-    ) -> Self {
+    ) -> Box<Self> {
         if let Reader::Http2(_) = reader {
             // It writes frame by frame, and more of them at once spares nothing.
             stream.hold_at_most(FRAME);
         }
-        Self {
+        Box::new(Self {
             stream,
             activity,
             reader,
@@ -77,7 +78,7 @@ impl Downstream {
             stalled: None,
             is_stalled: false,
             end: End::NotYet,
-        }
+        })
     }
 
     /// The socket below, for what can only be done to a socket.

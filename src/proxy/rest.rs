@@ -27,8 +27,8 @@ use crate::upstream::BoxError;
     reason = "the box itself is what is to be given back"
 )]
 pub(super) fn take_apart<S, B>(
-    connection: Box<UpgradeableConnection<TokioIo<Downstream>, S>>,
-) -> Option<(Downstream, S)>
+    connection: Box<UpgradeableConnection<TokioIo<Box<Downstream>>, S>>,
+) -> Option<(Box<Downstream>, S)>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
@@ -51,7 +51,7 @@ pub(super) async fn over(stream: &Downstream, serving: &mut Loop<'_>) {
     let _ = serving.run(&mut resting).await;
 }
 
-impl<S, B> Connection for UpgradeableConnection<TokioIo<Downstream>, S>
+impl<S, B> Connection for UpgradeableConnection<TokioIo<Box<Downstream>>, S>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,

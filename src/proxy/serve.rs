@@ -24,7 +24,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Idle for this long, an HTTP/1 connection goes to rest: longer than the pauses between the requests
 /// of one page, and short beside the idle timeout of any client.
-const REST_AFTER: Duration = Duration::from_secs(2);
+const REST_AFTER: Duration = Duration::from_millis(500);
 
 /// A hyper connection of either protocol, or one at rest.
 pub(super) trait Connection: Future<Output = hyper::Result<()>> + Unpin {

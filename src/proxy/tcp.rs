@@ -10,7 +10,7 @@ use crate::telemetry::record::Record;
 use crate::tls::HandshakeFailure;
 
 /// Joins the client with a connection of its own to the application.
-pub(super) async fn serve(context: &Arc<Context>, stream: Downstream) {
+pub(super) async fn serve(context: &Arc<Context>, stream: Box<Downstream>) {
     if let Some(client) = &context.facts.session.client
         && let Err(fault) = client.standing()
     {

@@ -21,7 +21,7 @@ const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(in crate::proxy) struct Forwarding {
     client: HeaderValue,
     port: HeaderValue,
-    proto: HeaderValue,
+    proto: &'static str,
     /// The element of `Forwarded`, when it is wanted.
     element: Option<String>,
     trust: Trust,
@@ -56,7 +56,7 @@ impl Forwarding {
         Self {
             client: value(&ip.to_string()),
             port: HeaderValue::from(server.port()),
-            proto: HeaderValue::from_static("https"),
+            proto: "https",
             element,
             trust,
             identity: policy
@@ -85,7 +85,7 @@ impl Forwarding {
     /// The same of a client who came in clear.
     pub(in crate::proxy) fn in_clear(self) -> Self {
         Self {
-            proto: HeaderValue::from_static("http"),
+            proto: "http",
             element: self.element.map(|e| e.replace("proto=https", "proto=http")),
             ..self
         }
@@ -122,7 +122,7 @@ pub(in crate::proxy) fn set_forwarded(
     }
     headers
         .entry(PROTO)
-        .or_insert_with(|| forwarding.proto.clone());
+        .or_insert_with(|| HeaderValue::from_static(forwarding.proto));
     headers
         .entry(PORT)
         .or_insert_with(|| forwarding.port.clone());
