@@ -21,6 +21,9 @@ use super::wait::{PATIENCE, eventually};
 /// Turns the admin port on, at a port of the kernel's choice.
 pub(crate) const ADMIN: [&str; 2] = ["--admin-listen", "127.0.0.1:0"];
 
+/// Lines of its log that a test which fails shows.
+const LAST_WORDS: usize = 20;
+
 /// Given unless the test gives the flag itself: ports of the kernel's choice and a log a test can read.
 const BASE: [(&str, &str); 4] = [
     ("--listen", "127.0.0.1:0"),
@@ -347,6 +350,12 @@ impl Drop for Process {
         // Both fail only for a child that has ended and been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking()
+            && let Ok(text) = self.output.text.lock()
+        {
+            let last = text.log.iter().rev().take(LAST_WORDS).rev();
+            last.for_each(|line| eprintln!("sidecar {}: {line}", self.child.id()));
+        }
     }
 }
 
