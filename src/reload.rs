@@ -182,7 +182,7 @@ impl Reloader {
         };
         reloader.bulletin.metrics().loads.increment();
         report::started(&loaded.outcomes);
-        reloader.bulletin.record(loaded.outcomes);
+        reloader.bulletin.record(&loaded.outcomes);
         reloader.bulletin.refresh(&reloader.store);
         if let Some(trust) = &reloader.trust {
             reloader.bulletin.trust(None, trust.status());
@@ -280,12 +280,12 @@ impl Reloader {
         if is_changed && let Some(set) = self.store.set() {
             self.set.publish(set);
         }
-        report::changed(&outcomes);
-        let is_news = !outcomes.is_empty();
-        self.bulletin.record(outcomes);
-        if is_news {
+        self.bulletin.record(&outcomes);
+        if !outcomes.is_empty() {
             self.bulletin.refresh(&self.store);
         }
+        // Last: who reads the line finds the status as it says.
+        report::changed(&outcomes);
         self.follow_places(Some(places))
     }
 

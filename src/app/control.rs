@@ -112,8 +112,9 @@ async fn drain(
     stage: &watch::Sender<Stage>,
     section: config::Drain,
 ) -> Outcome {
-    tracing::info!(delay = ?section.delay, timeout = ?section.timeout, "draining: still accepting");
     stage.send_replace(Stage::Leaving);
+    // Behind it: who reads the line can rely on no reload coming any more.
+    tracing::info!(delay = ?section.delay, timeout = ?section.timeout, "draining: still accepting");
     tokio::time::sleep(section.delay).await;
     tracing::info!("draining: listeners close, work in flight goes on");
     stage.send_replace(Stage::Graceful);

@@ -66,7 +66,7 @@ impl Bulletin {
     }
 
     /// Counts and remembers what a look came to.
-    pub(super) fn record(&mut self, outcomes: Vec<Outcome>) {
+    pub(super) fn record(&mut self, outcomes: &[Outcome]) {
         if outcomes.is_empty() {
             return;
         }
@@ -85,10 +85,10 @@ impl Bulletin {
             is_noted |= outcome.result == ReloadResult::Unchanged;
             status.remember(Event {
                 at,
-                file: outcome.file,
+                file: outcome.file.clone(),
                 result: outcome.result,
                 reason: outcome.reason,
-                words: outcome.words,
+                words: outcome.words.clone(),
             });
         }
         self.status.publish(status);
