@@ -181,12 +181,12 @@ impl Reloader {
             pace: Pace::new(),
         };
         reloader.bulletin.metrics().loads.increment();
-        report::started(&loaded.outcomes);
         reloader.bulletin.record(&loaded.outcomes);
         reloader.bulletin.refresh(&reloader.store);
         if let Some(trust) = &reloader.trust {
             reloader.bulletin.trust(None, trust.status());
         }
+        report::started(&loaded.outcomes);
         let certificates = Certificates {
             acceptor,
             status,
@@ -203,6 +203,7 @@ impl Reloader {
 
     /// Follows the files until the drain begins.
     pub async fn run(mut self, mut stage: latest::Receiver<Stage>) {
+        let seen = stage.clone();
         let leaving = async move {
             // A sender that is gone is an end as well.
             let _ = stage.wait_for(|stage| *stage != Stage::Running).await;
@@ -210,11 +211,11 @@ impl Reloader {
         tokio::select! {
             biased;
             () = leaving => {}
-            () = self.follow() => {}
+            () = self.follow(&seen) => {}
         }
     }
 
-    async fn follow(&mut self) {
+    async fn follow(&mut self, stage: &latest::Receiver<Stage>) {
         // What changed between the first load and the watch was seen by nobody.
         let mut is_late = self.follow_places(None) | self.rewatch();
         let mut poll = Instant::now() + self.section.poll_interval;
@@ -236,7 +237,7 @@ impl Reloader {
             };
             tokio::time::sleep_until(self.pace.earliest()).await;
             let look = self.everything_asked(look);
-            is_late = self.look(look);
+            is_late = self.look(look, stage);
             if poll <= Instant::now() {
                 is_late |= self.rewatch();
                 self.bulletin.refresh(&self.store);
@@ -258,7 +259,7 @@ impl Reloader {
     }
 
     /// Looks at the files; whether it should be done again at once.
-    fn look(&mut self, look: Look) -> bool {
+    fn look(&mut self, look: Look, stage: &latest::Receiver<Stage>) -> bool {
         if let Some(tickets) = &mut self.tickets
             && (look.must_read || !tickets.are_unchanged())
         {
@@ -271,6 +272,10 @@ impl Reloader {
         self.pace.loaded();
         self.bulletin.metrics().loads.increment();
         let scan = tls::scan(&self.source, &self.store.known());
+        if *stage.borrow() != Stage::Running {
+            // It began before the drain, and may have read what was changed since.
+            return false;
+        }
         self.versions = scan.versions.clone();
         let places = scan.places;
         let outcomes = self.store.look(scan.entries, look.urgency);

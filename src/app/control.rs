@@ -113,7 +113,7 @@ async fn drain(
     section: config::Drain,
 ) -> Outcome {
     stage.send_replace(Stage::Leaving);
-    // Behind it: who reads the line can rely on no reload coming any more.
+    // Behind it: what is changed upon the line is not loaded any more.
     tracing::info!(delay = ?section.delay, timeout = ?section.timeout, "draining: still accepting");
     tokio::time::sleep(section.delay).await;
     tracing::info!("draining: listeners close, work in flight goes on");
