@@ -84,26 +84,21 @@ impl Http2Room {
         if self.paused_count.load(Relaxed) == 0 {
             return;
         }
-        let mut paused = self.paused();
-        if self.is_full() {
-            if let Some(connection) = paused.remove(&key) {
+        let is_full = self.is_full();
+        self.change_paused(|paused| {
+            if !is_full {
+                paused.drain().for_each(|(_, connection)| connection.wake());
+            } else if let Some(connection) = paused.remove(&key) {
                 connection.wake();
             }
-        } else {
-            for (_, connection) in paused.drain() {
-                connection.wake();
-            }
-        }
-        self.paused_count.store(paused.len(), Relaxed);
+        });
     }
 
     /// Whether a connection with unread bytes must wait; it is woken by `waker` when it may go on.
     pub fn holds_up(&self, key: usize, waker: &Waker) -> bool {
         let is_full = self.is_full();
         if is_full {
-            let mut paused = self.paused();
-            paused.insert(key, waker.clone());
-            self.paused_count.store(paused.len(), Relaxed);
+            self.change_paused(|paused| _ = paused.insert(key, waker.clone()));
         }
         is_full
     }
@@ -111,14 +106,18 @@ impl Http2Room {
     /// The connection `key` has ended.
     pub fn forget(&self, key: usize) {
         if self.paused_count.load(Relaxed) > 0 {
-            let mut paused = self.paused();
-            paused.remove(&key);
-            self.paused_count.store(paused.len(), Relaxed);
+            self.change_paused(|paused| _ = paused.remove(&key));
         }
     }
 
     fn is_full(&self) -> bool {
         self.unread.load(Relaxed) >= self.uploads
+    }
+
+    fn change_paused(&self, change: impl FnOnce(&mut HashMap<usize, Waker>)) {
+        let mut paused = self.paused();
+        change(&mut paused);
+        self.paused_count.store(paused.len(), Relaxed);
     }
 
     fn paused(&self) -> MutexGuard<'_, HashMap<usize, Waker>> {
