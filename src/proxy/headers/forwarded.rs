@@ -16,12 +16,15 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
+static HTTPS: HeaderValue = HeaderValue::from_static("https");
+static HTTP: HeaderValue = HeaderValue::from_static("http");
+
 /// What a connection says of its client.
 #[derive(Debug)]
 pub(in crate::proxy) struct Forwarding {
     client: HeaderValue,
     port: HeaderValue,
-    proto: &'static str,
+    proto: &'static HeaderValue,
     /// The element of `Forwarded`, when it is wanted.
     element: Option<String>,
     trust: Trust,
@@ -56,7 +59,7 @@ impl Forwarding {
         Self {
             client: value(&ip.to_string()),
             port: HeaderValue::from(server.port()),
-            proto: "https",
+            proto: &HTTPS,
             element,
             trust,
             identity: policy
@@ -85,7 +88,7 @@ impl Forwarding {
     /// The same of a client who came in clear.
     pub(in crate::proxy) fn in_clear(self) -> Self {
         Self {
-            proto: "http",
+            proto: &HTTP,
             element: self.element.map(|e| e.replace("proto=https", "proto=http")),
             ..self
         }
@@ -122,7 +125,7 @@ pub(in crate::proxy) fn set_forwarded(
     }
     headers
         .entry(PROTO)
-        .or_insert_with(|| HeaderValue::from_static(forwarding.proto));
+        .or_insert_with(|| forwarding.proto.clone());
     headers
         .entry(PORT)
         .or_insert_with(|| forwarding.port.clone());
