@@ -2,7 +2,8 @@
 //!
 //! Writing happens on two threads behind bounded queues, one for diagnostics and one for access
 //! records, so that a flood of the one does not push out the other. A reader that is slow never
-//! slows a request: when a queue is full, or writing fails, lines are dropped and counted.
+//! slows a request: when a queue is full, or writing fails, lines are dropped and counted. Without
+//! access records there is no second thread.
 
 mod output;
 
@@ -22,8 +23,13 @@ use crate::config::value::word::WordError;
 use crate::config::{AccessLog, Log, LogFormat, LogQuery};
 use output::{Output, Sink};
 
-/// Lines that wait for the reader, at most.
-const QUEUE_LINES: usize = 16 * 1024;
+/// Diagnostics that wait for the reader, at most. A place in a queue costs 32 bytes from the start
+/// on, used or not.
+const DIAGNOSTICS: usize = 2 * 1024;
+/// Records of failures that wait, at most: of an outage, for as long as a reader may pause.
+const FAILURES: usize = 4 * 1024;
+/// Records of all requests that wait, at most.
+const RECORDS: usize = 16 * 1024;
 
 /// Everything that [`init`] sets up.
 #[derive(Debug)]
@@ -38,7 +44,7 @@ pub struct Logs {
 
 /// Keeps the writers alive; dropping it writes what is queued, as far as the reader takes it.
 #[derive(Debug)]
-pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] [Writer; 2]);
+pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] (Writer, Option<Writer>));
 
 /// One thread that writes, and the way to it.
 #[derive(Debug)]
@@ -126,10 +132,17 @@ pub fn init(section: &Log) -> Logs {
     };
     let mut lost = Lost::none();
     let stdout = Sink::new(stdout());
-    let diagnostics = writer("log", &stdout, &lost.unwritten_diagnostics);
-    let records = writer("access-log", &stdout, &lost.unwritten_access);
+    let diagnostics = writer("log", DIAGNOSTICS, &stdout, &lost.unwritten_diagnostics);
+    let room = match section.access {
+        AccessLog::Off => None,
+        AccessLog::Errors => Some(FAILURES),
+        AccessLog::All => Some(RECORDS),
+    };
+    let records = room.map(|lines| writer("access-log", lines, &stdout, &lost.unwritten_access));
     lost.diagnostics = Some(diagnostics.queue.error_counter());
-    lost.access = Some(records.queue.error_counter());
+    lost.access = records
+        .as_ref()
+        .map(|records| records.queue.error_counter());
     let (layer, level) = layer(format, section.level, diagnostics.queue.clone());
     let subscriber = tracing_subscriber::registry().with(layer);
     // Fails only when a subscriber is set already, which then stays.
@@ -139,10 +152,10 @@ pub fn init(section: &Log) -> Logs {
             policy: section.access,
             format,
             query: section.query,
-            writer: Some(records.queue.clone()),
+            writer: records.as_ref().map(|records| records.queue.clone()),
         },
         control: LogControl { level, lost },
-        guard: LogGuard([diagnostics, records]),
+        guard: LogGuard((diagnostics, records)),
     }
 }
 
@@ -157,9 +170,9 @@ fn stdout() -> Stdout {
     }
 }
 
-fn writer(name: &str, stdout: &Sink<Stdout>, unwritten: &Arc<AtomicU64>) -> Writer {
+fn writer(name: &str, lines: usize, stdout: &Sink<Stdout>, unwritten: &Arc<AtomicU64>) -> Writer {
     let (queue, thread) = NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUE_LINES)
+        .buffered_lines_limit(lines)
         .lossy(true)
         .thread_name(name)
         .finish(Output::new(stdout.clone(), Arc::clone(unwritten)));
