@@ -6,12 +6,12 @@
 //! Invariant: stages only go forward.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use tokio::sync::watch;
 use tokio::task::{self, AbortHandle};
 use tokio_util::task::TaskTracker;
@@ -167,12 +167,9 @@ impl Drain {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let guard = PanicGuard(Some(on_panic));
-        self.tasks.spawn(async move {
-            // Dropped while unwinding when the connection panics; the runtime catches the rest.
-            let mut guard = guard;
-            AssertUnwindSafe(connection).0.await;
-            guard.0 = None;
+        self.tasks.spawn(Guarded {
+            connection,
+            guard: PanicGuard(Some(on_panic)),
         });
     }
 
@@ -185,6 +182,27 @@ impl Drain {
     pub async fn empty(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+pin_project! {
+    /// A connection whose panic is told.
+    ///
+    /// No async block: it would hold the connection twice, as captured and as awaited, and a task
+    /// is as large as that for as long as a client is connected.
+    struct Guarded<F, R: FnOnce()> {
+        #[pin]
+        connection: F,
+        // Dropped by the runtime when the poll has unwound into it, which then catches the rest.
+        guard: PanicGuard<R>,
+    }
+}
+
+impl<F: Future<Output = ()>, R: FnOnce()> Future for Guarded<F, R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().connection.poll(cx)
     }
 }
 

@@ -12,6 +12,7 @@ mod connection;
 mod downstream;
 mod entitlement;
 mod error;
+mod establish;
 mod frames;
 mod framing;
 #[cfg(fuzzing)]
@@ -19,6 +20,7 @@ pub mod fuzzing;
 mod handshakes;
 mod headers;
 mod http;
+mod permit;
 mod protocol;
 mod recycle;
 mod redirect;
@@ -33,11 +35,10 @@ mod websocket;
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 pub use body::RequestBody;
 pub use connection::accepted;
 pub use handshakes::{Crowd, Handshakes};
+pub use permit::{Load, Permit};
 pub use redirect::accepted_in_clear;
 
 use crate::config;
@@ -81,6 +82,3 @@ pub struct Policy {
     /// PROXY header towards the application.
     pub proxy_protocol_out: config::ProxyProtocolOut,
 }
-
-/// Leave to have one more connection; given back when the connection's last task ends.
-pub type Permit = OwnedSemaphorePermit;

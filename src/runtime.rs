@@ -8,16 +8,15 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::config::{Drain, PortSharing};
 use crate::drain::Stage;
 use crate::net::{AcceptBackoff, Listener};
-use crate::proxy::{self, Permit, Worker};
+use crate::proxy::{self, Load, Permit, Worker};
 
 /// A client that is halfway in when a shared port is left has this long, a round trip or a few.
 const LAST_ARRIVALS: Duration = Duration::from_millis(200);
@@ -134,7 +133,7 @@ pub fn start(
     let (report, ended) = mpsc::unbounded_channel();
     let (inboxes, mut receivers): (Vec<_>, Vec<_>) =
         seeds.iter().map(|_| mpsc::unbounded_channel()).unzip();
-    let loads = seeds.iter().map(|_| Arc::default()).collect();
+    let loads = seeds.iter().map(|_| Load::default()).collect();
     let balancer = Arc::new(Balancer { loads, inboxes });
     let left = seeds.len();
     receivers.reverse();
@@ -166,28 +165,11 @@ struct Arrival {
     entrance: Entrance,
     peer: SocketAddr,
     permit: Permit,
-    load: Load,
-}
-
-/// One connection in a worker's load.
-struct Load(Arc<AtomicUsize>);
-
-impl Load {
-    fn on(worker: &Arc<AtomicUsize>) -> Self {
-        worker.fetch_add(1, Relaxed);
-        Self(Arc::clone(worker))
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 /// Who has how many connections, and how to give one away.
 struct Balancer {
-    loads: Vec<Arc<AtomicUsize>>,
+    loads: Vec<Load>,
     inboxes: Vec<mpsc::UnboundedSender<Accepted>>,
 }
 
@@ -195,9 +177,9 @@ impl Balancer {
     /// The worker that should serve a connection accepted by worker `own`: itself unless another
     /// has fewer.
     fn choose(&self, own: usize) -> usize {
-        let mut best = (own, self.loads[own].load(Relaxed));
+        let mut best = (own, self.loads[own].connections());
         for (index, load) in self.loads.iter().enumerate() {
-            let load = load.load(Relaxed);
+            let load = load.connections();
             if load < best.1 {
                 best = (index, load);
             }
@@ -315,20 +297,20 @@ fn serve(worker: &Arc<Worker>, socket: TcpStream, arrival: Arrival) {
         entrance,
         peer,
         permit,
-        load,
     } = arrival;
-    let telemetry = Arc::clone(&worker.telemetry);
     let shared = Arc::clone(worker);
-    let counted = async move {
-        let _load = load;
-        match entrance {
-            Entrance::Tls => proxy::accepted(shared, socket, peer, permit).await,
-            Entrance::Clear => {
-                Box::pin(proxy::accepted_in_clear(shared, socket, peer, permit)).await;
-            }
+    match entrance {
+        Entrance::Tls => spawn(worker, peer, proxy::accepted(shared, socket, peer, permit)),
+        Entrance::Clear => {
+            let connection = proxy::accepted_in_clear(shared, socket, peer, permit);
+            spawn(worker, peer, Box::pin(connection));
         }
-    };
-    worker.drain.spawn(counted, move || {
+    }
+}
+
+fn spawn(worker: &Worker, peer: SocketAddr, connection: impl Future<Output = ()> + Send + 'static) {
+    let telemetry = Arc::clone(&worker.telemetry);
+    worker.drain.spawn(connection, move || {
         telemetry.metrics.panics.increment();
         tracing::error!(client.address = %peer, "a connection ended in a panic; the process goes on");
     });
@@ -419,13 +401,12 @@ impl AcceptLoop {
     }
 
     /// Gives the connection to the worker with the fewest.
-    fn place(&self, socket: TcpStream, peer: SocketAddr, permit: Permit) {
+    fn place(&self, socket: TcpStream, peer: SocketAddr, open: OwnedSemaphorePermit) {
         let chosen = self.balancer.choose(self.own);
         let arrival = Arrival {
             entrance: self.entrance,
             peer,
-            permit,
-            load: Load::on(&self.balancer.loads[chosen]),
+            permit: Permit::new(open, &self.balancer.loads[chosen]),
         };
         if chosen == self.own {
             return serve(&self.worker, socket, arrival);
@@ -449,20 +430,20 @@ mod tests {
         let (inboxes, _receivers): (Vec<_>, Vec<_>) =
             (0..2).map(|_| mpsc::unbounded_channel()).unzip();
         let balancer = Balancer {
-            loads: vec![Arc::default(), Arc::default()],
+            loads: vec![Load::default(), Load::default()],
             inboxes,
         };
+        let open = Arc::new(Semaphore::new(4));
         // All four arrive at worker 0.
         let held: Vec<_> = (0..4)
-            .map(|_| Load::on(&balancer.loads[balancer.choose(0)]))
+            .map(|_| {
+                let one = Arc::clone(&open).try_acquire_owned().unwrap();
+                Permit::new(one, &balancer.loads[balancer.choose(0)])
+            })
             .collect();
-        let loads: Vec<_> = balancer
-            .loads
-            .iter()
-            .map(|load| load.load(Relaxed))
-            .collect();
+        let loads: Vec<_> = balancer.loads.iter().map(Load::connections).collect();
         assert_eq!(loads, [2, 2]);
         drop(held);
-        assert_eq!(balancer.loads[0].load(Relaxed), 0);
+        assert_eq!(balancer.loads[0].connections(), 0);
     }
 }

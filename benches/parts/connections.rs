@@ -18,7 +18,7 @@ use tls_sidecar::config::{Config, Settings};
 use tls_sidecar::drain::Drain;
 use tls_sidecar::limits::{AnswerRoom, Http2Room};
 use tls_sidecar::net::Sniffed;
-use tls_sidecar::proxy::{self, Crowd, Handshakes, Worker};
+use tls_sidecar::proxy::{self, Crowd, Handshakes, Load, Permit, Worker};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::upstream::{Limits, Outage, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -161,8 +161,9 @@ async fn connect(worker: &Arc<Worker>, connector: &TlsConnector) -> TlsStream<Tc
     let worker = Arc::clone(worker);
     tokio::spawn(async move {
         let (socket, peer) = listener.accept().await.expect("a connection");
-        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await;
-        let serving = proxy::accepted(Arc::clone(&worker), socket, peer, permit.expect("a permit"));
+        let open = Arc::new(Semaphore::new(1)).acquire_owned().await;
+        let permit = Permit::new(open.expect("a permit"), &Load::default());
+        let serving = proxy::accepted(Arc::clone(&worker), socket, peer, permit);
         worker.drain.spawn(serving, || {});
     });
     let socket = TcpStream::connect(address).await.expect("a listener");

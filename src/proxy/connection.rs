@@ -18,23 +18,23 @@ use hyper::service::{HttpService, service_fn};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Version};
 use hyper_util::rt::TokioIo;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::activity::{Activity, Heads};
-use super::downstream::{Downstream, Reader, Transport};
+use super::downstream::{Downstream, Reader};
+use super::establish::{self, Established};
 use super::headers::{Forwarding, Trust};
 use super::protocol;
 use super::serve::{self, Cut, Ended, Loop};
 use super::{Permit, Worker, http, relay, rest, tcp};
-use crate::config::{Protocol, ProxyProtocolIn};
+use crate::config::Protocol;
 use crate::drain::{Signal, Stage, Streams};
-use crate::net::{ProxyHeaderError, Sniffed, linger, linger_upload, read_proxy_header};
+use crate::net::{linger, linger_upload};
 use crate::syntax::Limits;
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::{ConnectionFacts, Telemetry};
-use crate::tls::{Alpn, HandshakeFailure, Session};
+use crate::tls::{Alpn, HandshakeFailure};
 use crate::upstream::BoxError;
 
 /// What a client is told whose request head did not arrive in time.
@@ -97,24 +97,23 @@ impl Context {
     }
 }
 
-/// A session ready to be served.
-pub(super) struct Established {
-    stream: Transport,
-    session: Session,
-    client: SocketAddr,
-    server: SocketAddr,
-}
-
 /// What serves an established connection to its end.
 pub(super) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Serves one accepted socket to its end.
-pub async fn accepted(worker: Arc<Worker>, socket: TcpStream, peer: SocketAddr, permit: Permit) {
+pub fn accepted(
+    worker: Arc<Worker>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+) -> impl Future<Output = ()> + Send {
     // Boxed, as it is over soon, and so is what serves the connection: its task, which is as large
-    // as both until it ends, has room for neither.
-    let serving = Box::pin(shake_hands(worker, socket, peer, permit)).await;
-    if let Some(serving) = serving {
-        serving.await;
+    // as both until it ends, has room for neither. Boxed here: a block keeps what it captures.
+    let handshake = Box::pin(shake_hands(worker, socket, peer, permit));
+    async {
+        if let Some(serving) = handshake.await {
+            serving.await;
+        }
     }
 }
 
@@ -134,7 +133,7 @@ async fn shake_hands(
     let limit = worker.policy.listen.handshake_timeout;
     // Until a PROXY header names another, also when there never is a session.
     let mut client = peer;
-    let established = establish(&worker, socket, &mut client);
+    let established = establish::with_tls(&worker, socket, &mut client);
     let established = tokio::time::timeout(limit, established).await;
     drop(handshaking);
     match established.unwrap_or(Err(HandshakeFailure::Timeout)) {
@@ -158,84 +157,6 @@ async fn shake_hands(
 pub(super) fn failed(telemetry: &Telemetry, failure: HandshakeFailure, client: SocketAddr) {
     telemetry.metrics.count_handshake_failure(failure);
     telemetry.failures.tell(failure, client);
-}
-
-async fn establish(
-    worker: &Worker,
-    mut socket: TcpStream,
-    client: &mut SocketAddr,
-) -> Result<Established, HandshakeFailure> {
-    let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
-    *client = client_address(worker, &mut socket, *client).await?;
-    // Until there is a hello, a client costs its socket and no TLS state.
-    socket.readable().await.map_err(|_| HandshakeFailure::Io)?;
-    let handshake = Box::pin(worker.acceptor.accept(Sniffed::new(socket)));
-    let (stream, session) = worker.handshakes.run(handshake).await?;
-    Ok(Established {
-        stream: Transport::Tls(stream),
-        session,
-        client: *client,
-        server,
-    })
-}
-
-/// A connection of the redirect listener, once there is something to read.
-pub(super) async fn in_clear(
-    worker: &Worker,
-    mut socket: TcpStream,
-    peer: SocketAddr,
-) -> Result<Established, HandshakeFailure> {
-    let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
-    let client = client_address(worker, &mut socket, peer).await?;
-    // Readiness alone may be of the connect.
-    let peeked = socket.peek(&mut [0]).await;
-    peeked.map_err(|_| HandshakeFailure::Io)?;
-    Ok(Established {
-        stream: Transport::Clear(socket),
-        session: Session::in_clear(),
-        client,
-        server,
-    })
-}
-
-/// A socket pair stands for the client, and knows neither TCP nor addresses.
-#[cfg(fuzzing)]
-fn prepare(_: &Worker, _: &TcpStream) -> std::io::Result<SocketAddr> {
-    Ok(([192, 0, 2, 1], 443).into())
-}
-
-#[cfg(not(fuzzing))]
-fn prepare(worker: &Worker, socket: &TcpStream) -> std::io::Result<SocketAddr> {
-    socket.set_nodelay(true)?;
-    let interval = worker.policy.listen.keepalive_interval;
-    let keepalive = TcpKeepalive::new()
-        .with_time(interval)
-        .with_interval(interval);
-    SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
-    socket.local_addr()
-}
-
-/// The client: the peer, or whom a trusted peer's PROXY header names.
-async fn client_address(
-    worker: &Worker,
-    socket: &mut TcpStream,
-    peer: SocketAddr,
-) -> Result<SocketAddr, HandshakeFailure> {
-    let listen = &worker.policy.listen;
-    let trust = Trust::of(peer, &listen.trusted_proxies);
-    match (listen.proxy_protocol, trust) {
-        (ProxyProtocolIn::Off, _) | (ProxyProtocolIn::Optional, Trust::Stranger) => Ok(peer),
-        (ProxyProtocolIn::Required, Trust::Stranger) => Err(HandshakeFailure::ProxyHeader),
-        (expected, Trust::Proxy) => match read_proxy_header(socket).await {
-            Ok(client) => Ok(client.unwrap_or(peer)),
-            Err(ProxyHeaderError::Missing) if expected == ProxyProtocolIn::Optional => Ok(peer),
-            Err(ProxyHeaderError::Io(_)) => Err(HandshakeFailure::ClosedBeforeHello),
-            Err(error) => {
-                tracing::debug!(%peer, %error, "PROXY header refused");
-                Err(HandshakeFailure::ProxyHeader)
-            }
-        },
-    }
 }
 
 /// What serves an established connection to its end.

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::connection;
 use super::error::Refusal;
+use super::establish;
 use super::{Permit, Worker};
 use crate::config;
 
@@ -25,7 +26,7 @@ pub async fn accepted_in_clear(
     permit: Permit,
 ) {
     let limit = worker.policy.listen.handshake_timeout;
-    let begun = tokio::time::timeout(limit, connection::in_clear(&worker, socket, peer)).await;
+    let begun = tokio::time::timeout(limit, establish::in_clear(&worker, socket, peer)).await;
     match begun {
         Ok(Ok(established)) => {
             connection::serve(worker, established, peer, permit).await;
