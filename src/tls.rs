@@ -21,6 +21,7 @@ pub mod gate;
 mod pem;
 mod server_config;
 mod step;
+mod suites;
 mod terms;
 mod tickets;
 mod trust;

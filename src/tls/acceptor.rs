@@ -6,6 +6,7 @@
 //! destroys the alert on its way.
 
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::LazyConfigAcceptor;
 
 use super::cert_set::Asked;
 use super::client::{Arrival, ClientFault};
 use super::step::{self, Handshake};
+use super::suites::Choice;
 use super::terms::Terms;
 use super::{CertSet, Client, HandshakeFailure};
 use crate::config::ClientAuthMode;
@@ -105,7 +108,7 @@ impl Acceptor {
             address,
             ..Handshake::default()
         };
-        let mut accept = pin!(terms.tls.accept(socket).into_fallible());
+        let mut accept = pin!(handshake_under(&terms.tls, socket));
         let accepted = poll_fn(|cx| step::run(&mut handshake, || accept.as_mut().poll(cx))).await;
         match accepted {
             Ok(stream) => {
@@ -116,7 +119,10 @@ impl Acceptor {
                 }
                 Ok((Box::new(stream), session))
             }
-            Err((error, mut socket)) => {
+            Err((error, socket)) => {
+                let Some(mut socket) = socket else {
+                    return Err(HandshakeFailure::Io);
+                };
                 let failure = HandshakeFailure::classify(&error, socket.first_bytes());
                 if failure == HandshakeFailure::PlainHttp {
                     // Failing to tell a client that already left is no event.
@@ -171,6 +177,26 @@ impl Acceptor {
         };
         arrival.client(&self.terms, &self.changed).map(Some)
     }
+}
+
+/// Reads the hello, and goes on as the suites in it say.
+///
+/// # Errors
+/// The reason, and the socket to say it on.
+async fn handshake_under(
+    choice: &Choice,
+    socket: Sniffed<TcpStream>,
+) -> Result<Stream, (io::Error, Option<Sniffed<TcpStream>>)> {
+    let mut hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket);
+    let started = match (&mut hello).await {
+        Ok(started) => started,
+        Err(error) => return Err((error, hello.take_io())),
+    };
+    let config = choice.config(&started.client_hello());
+    let accept = started.into_stream(config).into_fallible();
+    accept
+        .await
+        .map_err(|(error, socket)| (error, Some(socket)))
 }
 
 /// Ends a session whose client is not good enough for it.

@@ -13,7 +13,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use super::cert_set::Resolver;
 use super::terms::{Doorkeeper, Verifier};
 use super::tickets::{Dated, SharedTickets};
-use super::{Acceptor, CertSet, TicketSecrets, Trust};
+use super::{Acceptor, CertSet, TicketSecrets, Trust, suites};
 use crate::config::{Protocol, Tls, TlsVersion};
 use crate::live::Live;
 
@@ -47,14 +47,16 @@ impl Offer {
 /// aws-lc-rs with X25519MLKEM768 first (draft-ietf-tls-ecdhe-mlkem): recorded traffic stays
 /// closed to a later quantum computer, at 60 microseconds a handshake.
 pub(super) fn provider() -> CryptoProvider {
+    let default = aws_lc_rs::default_provider();
     CryptoProvider {
+        cipher_suites: suites::ordered(default.cipher_suites),
         kx_groups: vec![
             aws_lc_rs::kx_group::X25519MLKEM768,
             aws_lc_rs::kx_group::X25519,
             aws_lc_rs::kx_group::SECP256R1,
             aws_lc_rs::kx_group::SECP384R1,
         ],
-        ..aws_lc_rs::default_provider()
+        ..default
     }
 }
 

@@ -1,4 +1,4 @@
-//! The terms on which clients are let in: one rustls configuration and the trust it was made from.
+//! The terms on which clients are let in: one configuration of rustls and the trust it was made from.
 //!
 //! A change of trust makes a new configuration with new tickets, because rustls resumes a session
 //! with the chain it stored and does not verify it again. Published whole and loaded once per
@@ -11,19 +11,19 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use super::Acceptor;
 use super::client::ClientFault;
 use super::server_config::Recipe;
 use super::step;
+use super::suites::Choice;
 use super::trust::{Judged, Trust};
 use super::x509::Holder;
 use crate::live::{Publisher, live};
 
 /// What one connection is accepted by.
 pub(super) struct Terms {
-    pub(super) tls: TlsAcceptor,
+    pub(super) tls: Choice,
     /// `None` where nobody is asked for a certificate.
     pub(super) trust: Option<Arc<Trust>>,
     /// Grows with every change.
@@ -46,7 +46,7 @@ impl Doorkeeper {
     ) -> Result<(Self, Acceptor), rustls::Error> {
         let config = recipe.config(trust.as_ref())?;
         let (terms, seen) = live(Terms {
-            tls: TlsAcceptor::from(Arc::new(config)),
+            tls: Choice::of(config),
             trust,
             number: 0,
         });
@@ -68,7 +68,7 @@ impl Doorkeeper {
         let config = self.recipe.config(Some(&trust))?;
         let number = self.terms.current().number + 1;
         self.terms.publish(Terms {
-            tls: TlsAcceptor::from(Arc::new(config)),
+            tls: Choice::of(config),
             trust: Some(trust),
             number,
         });

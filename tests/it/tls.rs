@@ -88,8 +88,8 @@ fn tls_1_2_and_1_3_are_served_and_recorded() {
     let served = Served::start(application.upstream(), &[]);
     let client = SClient::of(&served);
     let cases = [
-        ("-tls1_2", "1.2", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
-        ("-tls1_3", "1.3", "TLS13_AES_256_GCM_SHA384"),
+        ("-tls1_2", "1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+        ("-tls1_3", "1.3", "TLS13_AES_128_GCM_SHA256"),
     ];
     for (flag, version, cipher) in cases {
         let path = format!("/{version}");
@@ -105,6 +105,52 @@ fn tls_1_2_and_1_3_are_served_and_recorded() {
         assert_eq!(record["tls.cipher"], cipher);
         assert_eq!(record["tls.server_name"], "localhost");
         assert_eq!(record["tls.resumed"], false);
+    }
+}
+
+#[test]
+fn aes_128_is_chosen_before_aes_256_and_chacha20_for_clients_that_like_it_best() {
+    let application = Hyper::saying("served");
+    let served = Served::start(application.upstream(), &[]);
+    let client = SClient::of(&served);
+    let (tls_1_3, tls_1_2) = ("-ciphersuites", "-cipher");
+    let cases = [
+        (
+            tls_1_3,
+            "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+            "TLS13_AES_128_GCM_SHA256",
+        ),
+        (
+            tls_1_3,
+            "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+            "TLS13_CHACHA20_POLY1305_SHA256",
+        ),
+        (
+            tls_1_3,
+            "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+            "TLS13_AES_256_GCM_SHA384",
+        ),
+        (
+            tls_1_2,
+            "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256",
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        ),
+        (
+            tls_1_2,
+            "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256",
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+        ),
+    ];
+    for (number, (option, offered, chosen)) in cases.into_iter().enumerate() {
+        let version = match option {
+            "-cipher" => "-tls1_2",
+            _ => "-tls1_3",
+        };
+        let path = format!("/{number}");
+        if client.ask(&path, &[version, option, offered]).is_none() {
+            return;
+        }
+        assert_eq!(record(&served, &path)["tls.cipher"], chosen, "{offered}");
     }
 }
 

@@ -90,7 +90,7 @@ async fn handshake_request_and_upstream_reach_a_collector() {
     assert_eq!(times(&all, b"TLS handshake"), 1);
     for words in [
         &b"http.response.status_code"[..],
-        b"TLS13_AES_256_GCM_SHA384",
+        b"TLS13_AES_128_GCM_SHA256",
         b"service.name",
     ] {
         assert!(
