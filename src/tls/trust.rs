@@ -5,6 +5,7 @@
 //! expired themselves, and chains so long that verifying them is work for nothing.
 
 mod error;
+mod known;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use super::server_config::provider;
 use super::x509::{self, AuthorityFacts, Holder, Link, RevocationFacts};
 use crate::config::{ClientAuthMode, ClientPattern};
 pub use error::TrustError;
+use known::{Fingerprint, Known};
 pub use sources::{TrustSources, trust_sources};
 
 /// Certificates of one client: its own, as many intermediates as rustls follows, and the root.
@@ -42,6 +44,7 @@ pub struct Trust {
     verifier: Verifier,
     /// With the lists of further authorities that share a name with one of the first's.
     others: Vec<Verifier>,
+    known: Known,
     digest: Digest,
 }
 
@@ -88,6 +91,7 @@ impl Trust {
             passed_over,
             verifier,
             others,
+            known: Known::none(),
             digest,
         })
     }
@@ -176,8 +180,24 @@ impl Trust {
             let fault = Arc::new(ClientFault::ChainTooLong);
             return Err(CertificateError::Other(OtherError(fault)).into());
         }
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        let chain = Fingerprint::of(leaf, rest);
+        if let Some(judged) = self.known.find(chain, at) {
+            return Ok(judged);
+        }
         self.verify(leaf, rest, now)?;
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        let judged = self.found_good(leaf, rest, at)?;
+        self.known.keep(chain, judged, at);
+        Ok(judged)
+    }
+
+    /// Of which authority a verified chain is, and how long that holds.
+    fn found_good(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: SystemTime,
+    ) -> Result<Judged, rustls::Error> {
         let authority = self.authority_of(leaf, rest, now)?;
         let shown = [leaf].into_iter().chain(rest);
         let ends = shown.filter_map(|certificate| x509::validity(certificate).ok());

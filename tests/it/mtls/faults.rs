@@ -3,6 +3,7 @@
 use super::{Door, TLS12, TLS13, path};
 use crate::support::application::Raw;
 use crate::support::certs::{Ca, Leaf, Pair};
+use crate::support::hyper_application::Hyper;
 use crate::support::programs::openssl;
 use crate::support::secret_dir::SecretDir;
 
@@ -63,6 +64,23 @@ async fn an_unknown_authority_a_self_signed_and_a_forged_certificate_are_refused
     )
     .await;
     good_comes_in(&door).await;
+}
+
+// TLS-09
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_certificate_of_a_client_that_was_here_and_not_its_key_is_refused() {
+    let application = Hyper::saying("ok");
+    let door = Door::required(application.upstream(), &[]);
+    let owner = door.clients.sign(Leaf::client(&["client"]));
+    let thief = owner.without_its_key(&door.clients.sign(Leaf::client(&["thief"])));
+    for versions in [&TLS12, &TLS13] {
+        let ask = async |pair| door.ask(&door.client(pair).versions(versions)).await;
+        assert_eq!(ask(&owner).await.unwrap().text(), "ok");
+        let refusal = door.refusal(&door.client(&thief).versions(versions)).await;
+        assert!(refusal.contains("DecryptError"), "{refusal}");
+        assert_eq!(ask(&owner).await.unwrap().text(), "ok");
+    }
+    door.failed_for("bad_signature");
 }
 
 // TLS-09

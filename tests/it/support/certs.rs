@@ -176,6 +176,15 @@ impl Ca {
 }
 
 impl Pair {
+    /// This certificate, with the key of another.
+    pub(crate) fn without_its_key(&self, other: &Self) -> Self {
+        Self {
+            key_pem: other.key_pem.clone(),
+            key: other.key.clone(),
+            ..self.clone()
+        }
+    }
+
     /// A certificate that signs itself.
     pub(crate) fn self_signed(leaf: Leaf) -> Self {
         let key = KeyPair::generate_for(leaf.algorithm).unwrap();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -165,14 +166,18 @@ impl Client {
 
     fn build(&self) -> ClientConfig {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let keys = provider.key_provider;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions)
             .unwrap()
             .with_root_certificates(self.roots.clone());
         let mut config = match &self.identity {
-            Some(pair) => builder
-                .with_client_auth_cert(pair.chain(), pair.key())
-                .unwrap(),
+            Some(pair) => {
+                let key = keys.load_private_key(pair.key()).unwrap();
+                // Whether it is that of the certificate is for the sidecar to find.
+                let identity = CertifiedKey::new(pair.chain(), key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);
