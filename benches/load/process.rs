@@ -1,8 +1,8 @@
 //! A program beside this one: on a CPU of its own or several, in a process group of its own, and gone when dropped.
 //!
 //! This binary starts itself first, which takes the CPU and the signal of a parent's death for
-//! itself and then becomes the program: no step of it needs unsafe code or another tool. Only the
-//! main thread may start one, because the death signal is about the thread that did.
+//! itself and then becomes the program, without unsafe code. Only the main thread may start one,
+//! because the death signal is about the thread that did.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,6 +25,15 @@ const ASKED: usize = 40;
 /// Between two times that it is asked.
 const PATIENCE: Duration = Duration::from_millis(25);
 
+/// When a program that makes load has its turn on its CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// As everybody.
+    Fair,
+    /// While nobody else has anything to do.
+    Last,
+}
+
 /// A running program; it and all it started are ended on drop.
 pub(crate) struct Process {
     child: Child,
@@ -36,9 +45,10 @@ pub(crate) struct Process {
 pub(crate) struct Launch {
     #[arg(long = "cpu", required = true)]
     cpus: Vec<usize>,
-    /// Steps by which others go first.
-    #[arg(long, default_value_t = 0)]
-    nice: i32,
+    /// It runs while nobody else has anything to do (sched(7), SCHED_IDLE): a low priority alone is
+    /// still given its slice before whoever wakes.
+    #[arg(long)]
+    last: bool,
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     command: Vec<OsString>,
 }
@@ -48,13 +58,18 @@ impl Launch {
     pub(crate) fn run(self) -> Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
         pin(&self.cpus)?;
-        if self.nice != 0 {
-            rustix::process::nice(self.nice)?;
-        }
         let [program, arguments @ ..] = self.command.as_slice() else {
             bail!("no program");
         };
-        let error = Command::new(program).args(arguments).exec();
+        let mut command = match self.last {
+            true => {
+                let mut command = Command::new("chrt");
+                command.args(["--idle", "0"]).arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
+        let error = command.args(arguments).exec();
         Err(error).with_context(|| format!("cannot run {}", program.display()))
     }
 }
@@ -63,7 +78,7 @@ impl Process {
     /// Starts `command` on `cpus`, its words in `log`.
     pub(crate) fn start(command: &Command, cpus: &[usize], log: PathBuf) -> Result<Self> {
         let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut launched = launched(command, cpus, 0)?;
+        let mut launched = launched(command, cpus, Turn::Fair)?;
         let child = launched
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
@@ -72,10 +87,9 @@ impl Process {
         Ok(Self { child, log })
     }
 
-    /// Starts a program that makes load, whose words can be read as they come; others may be made
-    /// to go first by `nice`.
-    pub(crate) fn speaking(command: &Command, nice: i32) -> Result<Self> {
-        let mut launched = launched(command, &[LOAD_CPU], nice)?;
+    /// Starts a program that makes load, whose words can be read as they come.
+    pub(crate) fn speaking(command: &Command, turn: Turn) -> Result<Self> {
+        let mut launched = launched(command, &[LOAD_CPU], turn)?;
         let child = launched
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -187,13 +201,15 @@ pub(crate) fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
         .map(|file| std::path::absolute(&file).unwrap_or(file))
 }
 
-fn launched(command: &Command, cpus: &[usize], nice: i32) -> Result<Command> {
+fn launched(command: &Command, cpus: &[usize], turn: Turn) -> Result<Command> {
     let mut launched = itself("launch")?;
     for cpu in cpus {
         launched.args(["--cpu", &cpu.to_string()]);
     }
+    if turn == Turn::Last {
+        launched.arg("--last");
+    }
     launched
-        .args(["--nice", &nice.to_string()])
         .arg("--")
         .arg(command.get_program())
         .args(command.get_args())

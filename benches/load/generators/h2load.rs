@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::accounting;
-use crate::process::Process;
+use crate::process::{Process, Turn};
 
 /// Seconds after which something hangs, whatever is asked.
 const PATIENCE: &str = "60";
@@ -122,7 +122,7 @@ impl Requests {
     fn run(&self, mut command: Command, (address, group): (SocketAddr, u32)) -> Result<Outcome> {
         command.arg(format!("https://{address}{}", self.path));
         let (mut from, mut to) = (accounting::cpu(group)?, None);
-        let mut process = Process::speaking(&command, 0)?;
+        let mut process = Process::speaking(&command, Turn::Fair)?;
         let mut output = BufReader::new(process.output()?);
         let mut line = String::new();
         let mut said = String::new();

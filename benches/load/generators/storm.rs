@@ -1,5 +1,5 @@
 //! New clients by the dozen, as when every client of a service comes back at once, in a process
-//! that goes last on its CPU.
+//! that goes last on its CPU: what is measured beside it is the proxy, not the clients' CPU.
 //!
 //! They come at moments that no proxy has a say in: a quicker one has no more of them. They verify
 //! nothing, so that they are cheaper than any proxy and a dozen waits for it, not for itself.
@@ -18,14 +18,13 @@ use tokio_rustls::TlsConnector;
 
 use super::steady;
 use crate::credentials::careless_client;
-use crate::process::{Process, itself};
+use crate::process::{Process, Turn, itself};
 
 /// Who comes at once, and after which time the next do.
 const CLIENTS: u32 = 50;
 const PERIOD: Duration = Duration::from_millis(50);
 /// After the end, for those who came last: a proxy that keeps up has no more than a dozen waiting.
 const GRACE: Duration = Duration::from_millis(100);
-const LAST: i32 = 19;
 
 /// Whom a storm is about, as this binary's arguments say it to itself.
 #[derive(Debug, clap::Args)]
@@ -52,7 +51,7 @@ pub(crate) fn start(address: SocketAddr, time: Duration) -> Result<Raging> {
         .args(role.get_args())
         .args(["--address", &address.to_string()])
         .args(["--milliseconds", &time.as_millis().to_string()]);
-    Ok(Raging(Process::speaking(&command, LAST)?))
+    Ok(Raging(Process::speaking(&command, Turn::Last)?))
 }
 
 impl Raging {
