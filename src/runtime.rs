@@ -22,7 +22,7 @@ use crate::proxy::{self, Load, Permit, Worker};
 const LAST_ARRIVALS: Duration = Duration::from_millis(200);
 /// Accepted one behind another before the connections that are open have their turn: each costs them
 /// some ten microseconds, and clients may come by the hundred.
-const AT_ONCE: u32 = 8;
+const AT_ONCE: u32 = 2;
 /// Between two looks for pooled connections that have been idle too long.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -331,6 +331,9 @@ impl AcceptLoop {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "listener lost"),
         };
+        if let Err(error) = listener.prepare(self.worker.policy.listen.keepalive_interval) {
+            tracing::warn!(%error, "clients are not asked whether they are still there");
+        }
         let mut stage = self.stage.clone();
         tokio::select! {
             biased;

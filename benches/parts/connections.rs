@@ -96,7 +96,10 @@ async fn shake(served: &Served, listener: &TcpListener, connector: &TlsConnector
     let address = listener.local_addr().expect("an address");
     let accepting = async {
         let (socket, _) = listener.accept().await.expect("a connection");
-        let accepted = served.acceptor.accept(Sniffed::new(socket)).await;
+        let accepted = served
+            .acceptor
+            .accept(Sniffed::new(socket), address.ip())
+            .await;
         let (mut stream, session) = accepted.expect("a handshake");
         stream.write_all(b"x").await.expect("a client");
         stream.flush().await.expect("a client");

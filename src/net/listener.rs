@@ -8,7 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::PortSharing;
@@ -141,6 +141,22 @@ impl Listener {
         })
     }
 
+    /// Has every connection send what it has at once, and ask a silent client each `interval`
+    /// whether it is still there.
+    ///
+    /// Set here once: what is accepted on Linux begins with the options of its listener.
+    ///
+    /// # Errors
+    /// When the kernel takes no such option.
+    pub fn prepare(&self, interval: Duration) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        let keepalive = TcpKeepalive::new()
+            .with_time(interval)
+            .with_interval(interval);
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_keepalive(&keepalive)
+    }
+
     /// The bound address.
     pub fn local(&self) -> SocketAddr {
         self.local
@@ -221,6 +237,25 @@ mod tests {
         assert_eq!(pauses.last(), Some(&Duration::from_secs(1)));
         backoff.reset();
         assert_eq!(backoff.pause(&emfile), Some(Duration::from_millis(5)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_begins_with_the_options_of_its_listener() {
+        let interval = Duration::from_secs(7);
+        let socket = bind(Binding {
+            flag: "listen",
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            sharing: PortSharing::Exclusive,
+        });
+        let listener = Listener::new(socket.unwrap()).unwrap();
+        listener.prepare(interval).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local()).unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap());
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), interval);
+        assert_eq!(accepted.tcp_keepalive_interval().unwrap(), interval);
     }
 
     // RES-01: the ones a test cannot bring about from outside.

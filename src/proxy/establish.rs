@@ -1,10 +1,9 @@
-//! From an accepted socket to a session: socket options, who the client is, and TLS where there is
-//! some. The caller sets the deadline.
+//! From an accepted socket to a session: who the client is, and TLS where there is some. The caller
+//! sets the deadline.
 
+use std::io;
 use std::net::SocketAddr;
 
-#[cfg(not(fuzzing))]
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::Worker;
@@ -28,11 +27,11 @@ pub(super) async fn with_tls(
     mut socket: TcpStream,
     client: &mut SocketAddr,
 ) -> Result<Established, HandshakeFailure> {
-    let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
+    let server = address_of(&socket).map_err(|_| HandshakeFailure::Io)?;
     *client = client_address(worker, &mut socket, *client).await?;
     // Until there is a hello, a client costs its socket and no TLS state.
     socket.readable().await.map_err(|_| HandshakeFailure::Io)?;
-    let handshake = Box::pin(worker.acceptor.accept(Sniffed::new(socket)));
+    let handshake = Box::pin(worker.acceptor.accept(Sniffed::new(socket), server.ip()));
     let (stream, session) = worker.handshakes.run(handshake).await?;
     Ok(Established {
         stream: Transport::Tls(stream),
@@ -48,7 +47,7 @@ pub(super) async fn in_clear(
     mut socket: TcpStream,
     peer: SocketAddr,
 ) -> Result<Established, HandshakeFailure> {
-    let server = prepare(worker, &socket).map_err(|_| HandshakeFailure::Io)?;
+    let server = address_of(&socket).map_err(|_| HandshakeFailure::Io)?;
     let client = client_address(worker, &mut socket, peer).await?;
     // Readiness alone may be of the connect.
     let peeked = socket.peek(&mut [0]).await;
@@ -61,20 +60,12 @@ pub(super) async fn in_clear(
     })
 }
 
-/// A socket pair stands for the client, and knows neither TCP nor addresses.
-#[cfg(fuzzing)]
-fn prepare(_: &Worker, _: &TcpStream) -> std::io::Result<SocketAddr> {
-    Ok(([192, 0, 2, 1], 443).into())
-}
-
-#[cfg(not(fuzzing))]
-fn prepare(worker: &Worker, socket: &TcpStream) -> std::io::Result<SocketAddr> {
-    socket.set_nodelay(true)?;
-    let interval = worker.policy.listen.keepalive_interval;
-    let keepalive = TcpKeepalive::new()
-        .with_time(interval)
-        .with_interval(interval);
-    SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+/// The address that the client connected to.
+fn address_of(socket: &TcpStream) -> io::Result<SocketAddr> {
+    // A socket pair stands for the client there, and knows no addresses.
+    if cfg!(fuzzing) {
+        return Ok(([192, 0, 2, 1], 443).into());
+    }
     socket.local_addr()
 }
 

@@ -93,17 +93,18 @@ impl Acceptor {
         self.set.load().identity(Asked { name, address })
     }
 
-    /// Runs the handshake; the client has been told when this fails.
+    /// Runs the handshake of a client that connected to `address`; it has been told when this fails.
     ///
     /// # Errors
     /// The reason, under the name that log and metric use.
     pub async fn accept(
         &self,
         socket: Sniffed<TcpStream>,
+        address: IpAddr,
     ) -> Result<(Box<Stream>, Session), HandshakeFailure> {
         // Of before the handshake: what is replaced during it counts as old.
         let (set, terms) = (self.set.load(), self.terms.load());
-        let address = socket.socket().local_addr().ok().map(|local| local.ip());
+        let address = Some(address);
         let mut handshake = Handshake {
             address,
             ..Handshake::default()

@@ -46,6 +46,7 @@ impl Acceptor {
     pub async fn accept(
         &self,
         socket: Sniffed<TcpStream>,
+        _: IpAddr,
     ) -> Result<(Box<Stream>, Session), HandshakeFailure> {
         let session = Session {
             version: "1.3",
