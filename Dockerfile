@@ -51,6 +51,7 @@ ENV CARGO_INCREMENTAL=0 \
 # The dependencies are a layer of their own, which a change of the source leaves in the cache.
 # Cargo wants the files that Cargo.toml names to be there.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY release release
 RUN mkdir -p src benches tests/it \
     && touch src/lib.rs benches/parts.rs tests/it/soak.rs \
