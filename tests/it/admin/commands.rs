@@ -156,10 +156,21 @@ async fn a_sidecar_without_an_admin_port_has_none_and_is_told_as_such() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_admin_port_answers_until_the_end_of_the_drain() {
-    let (_application, served) = served(&["--drain-delay", "200ms"]);
+    let gate = Gate::closed();
+    let application = Hyper::holding(&gate, "finished");
+    let arguments = [&ADMIN[..], &["--drain-delay", "50ms"]].concat();
+    let served = Served::start(application.upstream(), &arguments);
     let admin = served.sidecar.admin();
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write("GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    eventually_async("the request", PATIENCE, || gate.waiting() == 1).await;
     served.sidecar.signal(Signal::TERM);
-    until(admin, "/readyz", 503).await;
+    served.sidecar.wait_until_closed();
+    assert_eq!(ask(admin, "GET /readyz").await.status, 503);
     assert_eq!(ask(admin, "GET /metrics").await.status, 200);
+    gate.open();
+    assert_eq!(wire.response().await.unwrap().text(), "finished");
     assert_eq!(served.sidecar.wait_exit().status.code(), Some(0));
 }

@@ -50,7 +50,7 @@ async fn slow_readers_fit_the_limit_of_memory_however_many_there_are() {
         })
         .collect();
     let mut most = 0;
-    eventually_async("the application is asked", PATIENCE, || {
+    eventually_async("the application is asked", 3 * PATIENCE, || {
         most = most.max(own_memory(id));
         application.asked().len() >= 250
     })
