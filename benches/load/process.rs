@@ -70,7 +70,8 @@ impl Launch {
             false => Command::new(program),
         };
         let error = command.args(arguments).exec();
-        Err(error).with_context(|| format!("cannot run {}", program.display()))
+        let program = command.get_program().display();
+        Err(error).with_context(|| format!("cannot run {program}"))
     }
 }
 
