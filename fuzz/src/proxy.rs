@@ -18,7 +18,7 @@ use std::time::Duration;
 use tls_sidecar::config::{Address, Config, Settings};
 use tls_sidecar::drain::Drain;
 use tls_sidecar::limits::{AnswerRoom, Http2Room};
-use tls_sidecar::proxy::{self, Crowd, Handshakes, Policy, Worker};
+use tls_sidecar::proxy::{self, Crowd, Handshakes, Load, Permit, Policy, Worker};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::tls::{Acceptor, Alpn};
 use tls_sidecar::upstream::{Limits, Outage, Upstream};
@@ -188,7 +188,8 @@ impl Harness {
         theirs.set_nonblocking(true).unwrap();
         let socket = std::net::TcpStream::from(OwnedFd::from(theirs));
         let socket = TcpStream::from_std(socket).unwrap();
-        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let open = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let permit = Permit::new(open, &Load::default());
         let serving = proxy::accepted(Arc::clone(&worker), socket, CLIENT.into(), permit);
         worker.drain.spawn(serving, || {});
         let talk = async {
