@@ -12,6 +12,7 @@ mod certificate;
 #[cfg(fuzzing)]
 mod clear;
 mod client;
+mod digest;
 mod directory;
 mod failure;
 mod fault;
@@ -35,7 +36,8 @@ pub use certificate::{Certificate, Files};
 #[cfg(fuzzing)]
 pub use clear::{Acceptor, Stream, hold_at_most, request_sign_of_life, socket};
 pub use client::{Client, ClientFault};
-pub use directory::{Digest, Entry, Layout, Places, Rank, Scan, Versions, scan};
+pub use digest::Digest;
+pub use directory::{Entry, Layout, Places, Rank, Scan, Versions, scan};
 pub use failure::HandshakeFailure;
 pub use fault::{LoadError, Mismatch, Reason};
 pub use pem::PemError;

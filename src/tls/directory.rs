@@ -15,9 +15,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest;
-
 use super::certificate::{Certificate, Files};
+use super::digest::{Digest, Parts};
 use super::fault::LoadError;
 use super::pem;
 use crate::config::CertificateSource;
@@ -94,9 +93,6 @@ impl fmt::Debug for Contents {
     }
 }
 
-/// SHA-256 over all contents of an entry; errors have one too.
-pub type Digest = [u8; 32];
-
 /// Looks through `source`; `known` are names that counted before and must not vanish silently.
 pub fn scan(source: &CertificateSource, known: &BTreeSet<PathBuf>) -> Scan {
     let mut scan = Scan::default();
@@ -148,24 +144,18 @@ impl Versions {
 }
 
 impl Entry {
-    /// Tells whether the contents are those of an earlier look.
+    /// Tells whether the contents are those of an earlier look; errors have one too.
     pub fn digest(&self) -> Digest {
-        let mut context = digest::Context::new(&digest::SHA256);
-        let mut part = |bytes: Option<&[u8]>| {
-            context.update(&bytes.map_or(u64::MAX, |b| b.len() as u64).to_be_bytes());
-            context.update(bytes.unwrap_or_default());
-        };
+        let mut parts = Parts::none();
         match &self.contents {
             Ok(contents) => {
-                part(Some(&contents.certificate));
-                part(contents.key.as_deref());
-                part(contents.ocsp.as_deref());
+                parts.add(Some(&contents.certificate));
+                parts.add(contents.key.as_deref());
+                parts.add(contents.ocsp.as_deref());
             }
-            Err(error) => part(Some(error.to_string().as_bytes())),
+            Err(error) => parts.add(Some(error.to_string().as_bytes())),
         }
-        let mut digest = Digest::default();
-        digest.copy_from_slice(context.finish().as_ref());
-        digest
+        parts.digest()
     }
 
     /// The certificate with its key.

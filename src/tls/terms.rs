@@ -1,4 +1,4 @@
-//! The terms on which clients are let in: one configuration of rustls and the trust it was made from.
+//! The terms on which clients are let in: one rustls configuration and the trust it was made from.
 //!
 //! A change of trust makes a new configuration with new tickets, because rustls resumes a session
 //! with the chain it stored and does not verify it again. Published whole and loaded once per

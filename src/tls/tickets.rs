@@ -18,7 +18,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand;
 use rustls::server::ProducesTickets;
 
-use super::directory::Digest;
+use super::digest::Digest;
 use crate::live::Live;
 pub(super) use dated::Dated;
 pub use secrets::{SecretsError, TicketSecrets, ticket_secrets};

@@ -13,23 +13,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, OtherError, RootCertStore};
 
 use super::client::ClientFault;
-use super::directory::Digest;
+use super::digest::{Digest, Parts};
 use super::server_config::provider;
 use super::x509::{self, AuthorityFacts, Holder, Link, RevocationFacts};
 use crate::config::{ClientAuthMode, ClientPattern};
 pub use error::TrustError;
-use known::{Fingerprint, Known};
+use known::Known;
 pub use sources::{TrustSources, trust_sources};
 
 /// Certificates of one client: its own, as many intermediates as rustls follows, and the root.
 const LONGEST_CHAIN: usize = 8;
+
+/// What is found of a chain with something in it that only rustls can read, or nobody, holds so long:
+/// it may have an end.
+const UNREADABLE: Duration = Duration::from_secs(60);
 
 type Verifier = Arc<dyn ClientCertVerifier>;
 
@@ -181,7 +184,7 @@ impl Trust {
             return Err(CertificateError::Other(OtherError(fault)).into());
         }
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
-        let chain = Fingerprint::of(leaf, rest);
+        let chain = known::digest(leaf, rest);
         if let Some(judged) = self.known.find(chain, at) {
             return Ok(judged);
         }
@@ -200,8 +203,9 @@ impl Trust {
     ) -> Result<Judged, rustls::Error> {
         let authority = self.authority_of(leaf, rest, now)?;
         let shown = [leaf].into_iter().chain(rest);
-        let ends = shown.filter_map(|certificate| x509::validity(certificate).ok());
-        let ends = ends.map(|validity| validity.not_after);
+        let ends = shown.map(|certificate| {
+            x509::validity(certificate).map_or(now + UNREADABLE, |validity| validity.not_after)
+        });
         let lists = self.revocations.iter().filter_map(|list| list.next_update);
         let own = authority.map(|at| self.authorities[at].facts.not_after);
         let ends = ends.chain(lists).chain(own);
@@ -404,21 +408,51 @@ impl TrustSources {
         );
         parts.sort();
         parts.dedup();
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(match self.mode {
+        let mut all = Parts::none();
+        all.add(Some(match self.mode {
             ClientAuthMode::Optional => b"optional",
             ClientAuthMode::Required => b"required",
-        });
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(&part);
-        }
-        let mut digest = Digest::default();
-        digest.copy_from_slice(context.finish().as_ref());
-        digest
+        }));
+        parts.iter().for_each(|part| all.add(Some(part)));
+        all.digest()
     }
 }
 
 fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
     [&[tag], bytes].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn what_has_an_end_that_cannot_be_read_is_soon_looked_at_again() {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let authority = params.self_signed(&key).unwrap().der().clone();
+        let issuer = Issuer::new(params, key);
+        let leaf = CertificateParams::new(["client".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &issuer);
+        let leaf = leaf.unwrap().der().clone();
+        let sources = TrustSources {
+            mode: ClientAuthMode::Required,
+            authorities: vec![(PathBuf::new(), 1, authority)],
+            revocations: Vec::new(),
+            allow: Vec::new(),
+            authority_paths: Vec::new(),
+            revocation_paths: Vec::new(),
+        };
+        let trust = Trust::new(sources, None).unwrap();
+        let now = UnixTime::now();
+        let soon = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs()) + 2 * UNREADABLE;
+        let until = |rest| trust.judge(&leaf, rest, now).unwrap().until.unwrap();
+        assert!(until(&[]) > soon);
+        assert!(until(&[CertificateDer::from(b"unreadable".to_vec())]) < soon);
+    }
 }

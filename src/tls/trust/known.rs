@@ -11,10 +11,10 @@ use std::fmt;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
-use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 
 use super::Judged;
+use crate::tls::digest::{Digest, Parts};
 
 /// How many are kept at most, of 100 bytes each.
 const PLACES: usize = 1024;
@@ -22,33 +22,18 @@ const PLACES: usize = 1024;
 /// What was found of chains.
 pub(super) struct Known(Box<[ArcSwapOption<Entry>]>);
 
-/// A chain, as one hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fingerprint([u8; 32]);
-
 struct Entry {
-    chain: Fingerprint,
+    chain: Digest,
     judged: Judged,
     since: SystemTime,
 }
 
-impl Fingerprint {
-    /// Of `leaf` and what was shown with it.
-    pub(super) fn of(leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for certificate in [leaf].into_iter().chain(rest) {
-            // The length too: the same bytes, cut elsewhere, are another chain.
-            context.update(&certificate.len().to_be_bytes());
-            context.update(certificate);
-        }
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(context.finish().as_ref());
-        Self(bytes)
-    }
-
-    fn place(self) -> usize {
-        usize::from(u16::from_be_bytes([self.0[0], self.0[1]])) % PLACES
-    }
+/// Of `leaf` and what was shown with it.
+pub(super) fn digest(leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Digest {
+    let mut parts = Parts::none();
+    let chain = [leaf].into_iter().chain(rest);
+    chain.for_each(|certificate| parts.add(Some(certificate)));
+    parts.digest()
 }
 
 impl Known {
@@ -57,8 +42,8 @@ impl Known {
     }
 
     /// What was found of `chain`, where that holds at `now`.
-    pub(super) fn find(&self, chain: Fingerprint, now: SystemTime) -> Option<Judged> {
-        let entry = self.0[chain.place()].load();
+    pub(super) fn find(&self, chain: Digest, now: SystemTime) -> Option<Judged> {
+        let entry = self.0[place(&chain)].load();
         let entry = entry.as_ref().filter(|entry| entry.chain == chain)?;
         // Before it was found, as when the clock was set back, something may not have begun.
         let is_over = entry.judged.until.is_some_and(|until| until <= now);
@@ -66,14 +51,18 @@ impl Known {
     }
 
     /// Keeps that `chain` was found good at `now`.
-    pub(super) fn keep(&self, chain: Fingerprint, judged: Judged, now: SystemTime) {
+    pub(super) fn keep(&self, chain: Digest, judged: Judged, now: SystemTime) {
         let entry = Entry {
             chain,
             judged,
             since: now,
         };
-        self.0[chain.place()].store(Some(entry.into()));
+        self.0[place(&chain)].store(Some(entry.into()));
     }
+}
+
+fn place(chain: &Digest) -> usize {
+    usize::from(u16::from_be_bytes([chain[0], chain[1]])) % PLACES
 }
 
 impl fmt::Debug for Known {
@@ -88,12 +77,12 @@ mod tests {
 
     use super::*;
 
-    fn chain(certificates: &[&[u8]]) -> Fingerprint {
+    fn chain(certificates: &[&[u8]]) -> Digest {
         let mut all = certificates
             .iter()
             .map(|bytes| CertificateDer::from(bytes.to_vec()));
         let leaf = all.next().unwrap();
-        Fingerprint::of(&leaf, &all.collect::<Vec<_>>())
+        digest(&leaf, &all.collect::<Vec<_>>())
     }
 
     #[test]
@@ -143,7 +132,7 @@ mod tests {
         let first = chain(&[b"0"]);
         let second = (1_u32..)
             .map(|number| chain(&[&number.to_be_bytes()]))
-            .find(|other| other.place() == first.place())
+            .find(|other| place(other) == place(&first))
             .unwrap();
         known.keep(first, judged, now);
         known.keep(second, judged, now);
