@@ -14,7 +14,7 @@ mod stream;
 pub use connector::{ConnectError, Connector};
 pub use exposure::{beyond_loopback, exposure, listening, own_address};
 pub use linger::{linger, linger_upload};
-pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind};
+pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind, look_after_clients};
 pub use proxy_header::{
     ProxyHeaderError, encode as encode_proxy_header, encode_unknown as encode_unknown_proxy_header,
     read as read_proxy_header,

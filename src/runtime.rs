@@ -331,9 +331,6 @@ impl AcceptLoop {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "listener lost"),
         };
-        if let Err(error) = listener.prepare(self.worker.policy.listen.keepalive_interval) {
-            tracing::warn!(%error, "clients are not asked whether they are still there");
-        }
         let mut stage = self.stage.clone();
         tokio::select! {
             biased;

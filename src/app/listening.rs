@@ -32,7 +32,9 @@ pub(super) fn bind(section: &Listen) -> Result<Vec<Door>, BindError> {
             address,
             sharing,
         });
-        Ok((entrance, socket.map_err(BindError::Listen)?))
+        let socket = socket.map_err(BindError::Listen)?;
+        net::look_after_clients(&socket, section.keepalive_interval)?;
+        Ok((entrance, socket))
     })
     .collect()
 }

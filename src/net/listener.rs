@@ -92,6 +92,22 @@ pub fn bind(binding: Binding) -> Result<StdListener, BindError> {
     })
 }
 
+/// Has every client of `socket` be sent what there is at once, and be asked each `interval` of silence
+/// whether it is still there.
+///
+/// Set here once: what is accepted on Linux begins with the options of its listener.
+///
+/// # Errors
+/// When the kernel takes no such option.
+pub fn look_after_clients(socket: &StdListener, interval: Duration) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    let keepalive = TcpKeepalive::new()
+        .with_time(interval)
+        .with_interval(interval);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)
+}
+
 fn is_any_v6(address: SocketAddr) -> bool {
     address.is_ipv6() && address.ip().is_unspecified()
 }
@@ -139,22 +155,6 @@ impl Listener {
             socket: TcpListener::from_std(socket)?,
             local,
         })
-    }
-
-    /// Has every connection send what it has at once, and ask a silent client each `interval`
-    /// whether it is still there.
-    ///
-    /// Set here once: what is accepted on Linux begins with the options of its listener.
-    ///
-    /// # Errors
-    /// When the kernel takes no such option.
-    pub fn prepare(&self, interval: Duration) -> io::Result<()> {
-        let socket = SockRef::from(&self.socket);
-        let keepalive = TcpKeepalive::new()
-            .with_time(interval)
-            .with_interval(interval);
-        socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_keepalive(&keepalive)
     }
 
     /// The bound address.
@@ -247,8 +247,9 @@ mod tests {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             sharing: PortSharing::Exclusive,
         });
-        let listener = Listener::new(socket.unwrap()).unwrap();
-        listener.prepare(interval).unwrap();
+        let socket = socket.unwrap();
+        look_after_clients(&socket, interval).unwrap();
+        let listener = Listener::new(socket).unwrap();
         let _client = std::net::TcpStream::connect(listener.local()).unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         let accepted = SockRef::from(&accepted);
