@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_millis(25);
 pub(crate) enum Turn {
     /// As everybody.
     Fair,
-    /// While nobody else has anything to do.
+    /// While nobody else has anything to do (sched(7), SCHED_IDLE): a low priority alone would still
+    /// be given its slice before whoever wakes.
     Last,
 }
 
@@ -45,10 +46,6 @@ pub(crate) struct Process {
 pub(crate) struct Launch {
     #[arg(long = "cpu", required = true)]
     cpus: Vec<usize>,
-    /// It runs while nobody else has anything to do (sched(7), SCHED_IDLE): a low priority alone is
-    /// still given its slice before whoever wakes.
-    #[arg(long)]
-    last: bool,
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     command: Vec<OsString>,
 }
@@ -61,17 +58,8 @@ impl Launch {
         let [program, arguments @ ..] = self.command.as_slice() else {
             bail!("no program");
         };
-        let mut command = match self.last {
-            true => {
-                let mut command = Command::new("chrt");
-                command.args(["--idle", "0"]).arg(program);
-                command
-            }
-            false => Command::new(program),
-        };
-        let error = command.args(arguments).exec();
-        let program = command.get_program().display();
-        Err(error).with_context(|| format!("cannot run {program}"))
+        let error = Command::new(program).args(arguments).exec();
+        Err(error).with_context(|| format!("cannot run {}", program.display()))
     }
 }
 
@@ -207,11 +195,11 @@ fn launched(command: &Command, cpus: &[usize], turn: Turn) -> Result<Command> {
     for cpu in cpus {
         launched.args(["--cpu", &cpu.to_string()]);
     }
+    launched.arg("--");
     if turn == Turn::Last {
-        launched.arg("--last");
+        launched.args(["chrt", "--idle", "0"]);
     }
     launched
-        .arg("--")
         .arg(command.get_program())
         .args(command.get_args())
         .process_group(0);
