@@ -13,6 +13,11 @@ use crate::support::h2::{H2, whole};
 use crate::support::sidecar::Served;
 use crate::support::wait::{PATIENCE, eventually, within};
 
+const SWITCH: &str =
+    "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: chat/1\r\n\r\n";
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat/1\r\n\r\n";
+
 // RES-02
 #[tokio::test(flavor = "multi_thread")]
 async fn over_max_connections_the_next_waits_and_is_served_when_one_ends() {
@@ -66,6 +71,26 @@ async fn four_connections_spread_evenly_over_two_workers() {
         let mut h2 = client.h2(served.address()).await.unwrap();
         whole(h2.get("/").await.unwrap()).await.unwrap();
         open.push(h2);
+    }
+    assert_eq!(connections_by_worker(&served), [2, 2]);
+}
+
+/// A tunnel has left its connection's task and is its worker's as long as it lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_tunnels_spread_evenly_over_two_workers() {
+    let application = Raw::tcp(|mut stream| async move {
+        let _ = stream.read_head().await;
+        let _ = stream.write(SWITCHED).await;
+        let _ = stream.read_to_end().await;
+    });
+    let served = Served::start(application.upstream(), &["--workers", "2"]);
+    let client = served.client();
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut wire = client.http1(served.address()).await.unwrap();
+        wire.write(SWITCH).await.unwrap();
+        assert_eq!(wire.response().await.unwrap().status, 101);
+        open.push(wire);
     }
     assert_eq!(connections_by_worker(&served), [2, 2]);
 }
