@@ -19,6 +19,7 @@ pub mod drain;
 pub mod inject;
 pub mod limits;
 pub mod live;
+pub mod message;
 pub mod net;
 pub mod proxy;
 pub mod readiness;

@@ -7,6 +7,7 @@ mod connector;
 mod exposure;
 mod linger;
 mod listener;
+mod prefixed;
 mod proxy_header;
 mod sniff;
 mod stream;
@@ -15,6 +16,7 @@ pub use connector::{ConnectError, Connector};
 pub use exposure::{beyond_loopback, exposure, listening, own_address};
 pub use linger::{linger, linger_upload};
 pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind, look_after_clients};
+pub use prefixed::Prefixed;
 pub use proxy_header::{
     ProxyHeaderError, encode as encode_proxy_header, encode_unknown as encode_unknown_proxy_header,
     read as read_proxy_header,

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::http2::Room;
 use super::{BoxError, RequestBody, Shared, http1};
-use crate::net::Stream;
+use crate::net::{Prefixed, Stream};
 
 /// The body of the application's answer.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl<B: RequestBody> Body<B> {
     }
 
     /// Lets go of an HTTP/1.1 connection that has switched.
-    pub(super) fn into_raw(self) -> Option<(Stream, Bytes)> {
+    pub(super) fn into_raw(self) -> Option<Prefixed<Stream>> {
         match self.0 {
             Source::Http1(incoming) => incoming.into_raw(),
             Source::Http2 { .. } => None,

@@ -37,9 +37,13 @@ pub(super) struct Sending<B: RequestBody> {
 
 impl<B: RequestBody> Sending<B> {
     pub(super) fn new(shared: Arc<Shared<B>>, request: Request<B>, prologue: Prologue) -> Self {
+        let mut outgoing = Box::new(Outgoing::new(request));
+        if outgoing.has_body() {
+            outgoing.gather(shared.piece());
+        }
         Self {
             shared,
-            outgoing: Box::new(Outgoing::new(request)),
+            outgoing,
             prologue,
         }
     }

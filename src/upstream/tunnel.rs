@@ -7,20 +7,19 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf as _, Bytes};
 use http::{Response, Version};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Body, RequestBody};
-use crate::net::Stream;
+use crate::net::{Prefixed, Stream};
 
 /// The raw bytes behind a switch.
 #[derive(Debug)]
 pub enum Tunnel {
     /// The socket, behind bytes that were read already.
-    Http1(Stream, Bytes),
+    Http1(Prefixed<Stream>),
     /// One HTTP/2 stream.
     Http2(TokioIo<Upgraded>),
 }
@@ -37,7 +36,7 @@ pub async fn upgraded<B: RequestBody>(response: Response<Body<B>>) -> io::Result
         return Ok(Tunnel::Http2(TokioIo::new(upgraded)));
     }
     match response.into_body().into_raw() {
-        Some((stream, read)) => Ok(Tunnel::Http1(stream, read)),
+        Some(stream) => Ok(Tunnel::Http1(stream)),
         None => Err(io::ErrorKind::NotConnected.into()),
     }
 }
@@ -49,13 +48,7 @@ impl AsyncRead for Tunnel {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Http1(_, read) if !read.is_empty() => {
-                let n = read.len().min(buffer.remaining());
-                buffer.put_slice(&read[..n]);
-                read.advance(n);
-                Poll::Ready(Ok(()))
-            }
-            Self::Http1(stream, _) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Http1(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Http2(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
@@ -68,21 +61,21 @@ impl AsyncWrite for Tunnel {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
-            Self::Http1(stream, _) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Http1(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Http2(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Http1(stream, _) => Pin::new(stream).poll_flush(cx),
+            Self::Http1(stream) => Pin::new(stream).poll_flush(cx),
             Self::Http2(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Http1(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Self::Http1(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 6] = [
         "net",
         "limits",
         "syntax",
+        "message",
         "telemetry",
         "drain",
         "readiness",
@@ -33,13 +34,14 @@ const FLOORS: [&[&str]; 6] = [
 /// the application through `net`, and HTTP/2 needs a place for its streams, which is `drain`. The
 /// admin port tells what `reload` publishes and asks for what a signal asks for. What `inject` finds in
 /// a manifest is told as `check` tells it.
-const SIDEWAYS: [(&str, &str); 9] = [
+const SIDEWAYS: [(&str, &str); 10] = [
     ("proxy", "upstream"),
     ("main", "cli"),
     ("tls", "net"),
     ("telemetry", "tls"),
     ("readiness", "net"),
     ("readiness", "drain"),
+    ("message", "syntax"),
     ("admin", "reload"),
     ("admin", "signal"),
     ("inject", "check"),
@@ -221,7 +223,10 @@ fn a_file_is_named_for_its_topic() {
         // `http2.rs` is a topic, `pool2.rs` beside `pool.rs` is not.
         let first = stem.trim_end_matches(|last: char| last.is_ascii_digit());
         let original = source.path.replace(name, &format!("{first}.rs"));
-        let second = first != stem && sources.iter().any(|other| other.path == original);
+        // HTTP/1 and HTTP/2 are protocols, also beside what both have in common.
+        let is_protocol = matches!(stem, "http1" | "http2");
+        let second =
+            first != stem && !is_protocol && sources.iter().any(|other| other.path == original);
         let vague = ["utils", "util", "helpers", "helper", "common", "misc"].contains(&stem);
         if second || vague {
             let mend = "such a file gathers what belongs elsewhere: name it for its topic";

@@ -9,28 +9,24 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes, BytesMut};
 use http::StatusCode;
-use tokio_util::io::poll_read_buf;
 
 use super::head::{Head, Scanner};
 use super::outgoing::Outgoing;
-use crate::net::Stream;
+use crate::message::Read;
+use crate::net::{Prefixed, Stream};
 use crate::syntax::Limits;
 use crate::upstream::{Error, RequestBody};
 
 /// Room for the first read of an answer: most are read whole.
 const FIRST_READ: usize = 16 * 1024;
-/// Pieces of a body up to this size are copied, so that the buffer stays and can be read into again.
-const SMALL_PIECE: usize = 4 * 1024;
 
 /// One connection, driven by whoever uses it.
 #[derive(Debug)]
 pub(in crate::upstream) struct Connection<B> {
     stream: Stream,
     limits: Limits,
-    /// What was read and belongs to nobody yet.
-    read: BytesMut,
+    read: Read,
     /// What is not yet written, until all of it is.
     outgoing: Option<Box<Outgoing<B>>>,
 }
@@ -50,7 +46,7 @@ impl<B: RequestBody> Connection<B> {
         Self {
             stream,
             limits,
-            read: BytesMut::new(),
+            read: Read::default(),
             outgoing: None,
         }
     }
@@ -121,20 +117,25 @@ impl<B: RequestBody> Connection<B> {
             return Ok(None);
         };
         let head = Head::parse(&self.read[..n], self.limits, is_to_head)?;
-        self.skip(n);
+        self.read.skip(n);
         *scanner = Scanner::default();
         Ok(Some(head))
     }
 
-    /// Writes what is left of the request.
+    /// Writes what is left of the request, up to about `most` bytes at once.
     ///
     /// # Errors
     /// When its body fails.
-    pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        if let Some(outgoing) = &mut self.outgoing
-            && outgoing.poll_write(&mut self.stream, cx)?.is_ready()
-        {
-            self.outgoing = None;
+    pub(super) fn poll_upload(
+        &mut self,
+        most: impl FnOnce() -> usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.gather(most());
+            if outgoing.poll_write(&mut self.stream, cx)?.is_ready() {
+                self.outgoing = None;
+            }
         }
         Ok(())
     }
@@ -145,34 +146,12 @@ impl<B: RequestBody> Connection<B> {
         cx: &mut Context<'_>,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        if self.read.capacity() - self.read.len() < most {
-            self.read.reserve(most);
-        }
-        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read)
+        self.read.poll_more(Pin::new(&mut self.stream), cx, most)
     }
 
     /// What was read and not taken yet.
-    pub(super) fn unread(&self) -> &[u8] {
-        &self.read
-    }
-
-    /// Takes `n` bytes that were read.
-    pub(super) fn take(&mut self, n: usize) -> Bytes {
-        if n > SMALL_PIECE {
-            return self.read.split_to(n).freeze();
-        }
-        let piece = Bytes::copy_from_slice(&self.read[..n]);
-        self.skip(n);
-        piece
-    }
-
-    /// Passes over `n` bytes that were read.
-    pub(super) fn skip(&mut self, n: usize) {
-        if n == self.read.len() {
-            self.read.clear();
-        } else {
-            self.read.advance(n);
-        }
+    pub(super) fn unread(&mut self) -> &mut Read {
+        &mut self.read
     }
 
     /// Whether another request may be sent on it once the answer is over.
@@ -182,9 +161,7 @@ impl<B: RequestBody> Connection<B> {
 
     /// Gives back what only an exchange needs.
     pub(super) fn rest(&mut self) {
-        if self.read.capacity() > FIRST_READ {
-            self.read = BytesMut::new();
-        }
+        self.read.shrink(FIRST_READ);
     }
 
     /// Whether the application has neither closed it nor said anything since it was put to rest.
@@ -195,9 +172,9 @@ impl<B: RequestBody> Connection<B> {
         }
     }
 
-    /// The socket behind a granted switch, and what had been read beyond it.
-    pub(super) fn into_raw(self) -> (Stream, Bytes) {
-        (self.stream, self.read.freeze())
+    /// The socket behind a granted switch, with what had been read beyond it.
+    pub(super) fn into_raw(self) -> Prefixed<Stream> {
+        Prefixed::new(self.read.into_rest(), self.stream)
     }
 }
 

@@ -8,10 +8,11 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
+use crate::message::is_option;
 use crate::syntax::Limits;
 use crate::upstream::Error;
 
@@ -134,11 +135,13 @@ impl Head {
         };
         let headers = response.headers_mut();
         headers.reserve(parsed.headers.len());
+        let mut said = Said::default();
         for field in &*parsed.headers {
             let name = HeaderName::from_bytes(field.name.as_bytes())
                 .map_err(|_| garbage("the name of a field is none"))?;
             let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
                 .map_err(|_| garbage("the value of a field is none"))?;
+            said.note(&name, field.value);
             headers.append(name, value);
         }
         if parsed.reason != status.canonical_reason()
@@ -147,15 +150,10 @@ impl Head {
         {
             response.extensions_mut().insert(reason);
         }
-        let body = body(&response, is_to_head)?;
-        // Behind 101 there is no HTTP any more, whether or not anybody wanted that.
-        let persists = persists(&response)
-            && status != StatusCode::SWITCHING_PROTOCOLS
-            && !announces_impossible_body(&response);
         Ok(Self {
+            body: said.body(&response, is_to_head)?,
+            persists: said.persists(&response),
             response,
-            body,
-            persists,
         })
     }
 
@@ -170,73 +168,81 @@ fn garbage(words: &str) -> Error {
     Error::Garbage(words.into())
 }
 
-/// Where the body ends, said in one way only; also where there is none, for whoever is told.
-fn body(response: &Response<()>, is_to_head: bool) -> Result<BodyFraming, Error> {
-    let headers = response.headers();
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let said = match (codings.next(), codings.next()) {
-        (None, _) => length(headers),
-        (Some(only), None) => {
-            let is_sound = only.as_bytes().eq_ignore_ascii_case(b"chunked")
-                && response.version() != Version::HTTP_10
-                && !headers.contains_key(header::CONTENT_LENGTH);
-            is_sound.then_some(BodyFraming::Chunked)
-        }
-        _ => None,
-    };
-    let said = said.ok_or_else(|| garbage("ambiguous length of the body"))?;
-    let status = response.status();
-    let has_none = is_to_head
-        || status.is_informational()
-        || status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED;
-    Ok(match said {
-        _ if has_none => BodyFraming::Empty,
-        BodyFraming::Length(0) => BodyFraming::Empty,
-        said => said,
-    })
+/// What the fields say of the message and of its connection, noted as they are read.
+#[derive(Default)]
+struct Said<'h> {
+    length: Option<&'h [u8]>,
+    coding: Option<&'h [u8]>,
+    /// One of these two was said before.
+    is_repeated: bool,
+    closes: bool,
+    keeps_alive: bool,
 }
 
-fn length(headers: &HeaderMap) -> Option<BodyFraming> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let (first, second) = (lengths.next(), lengths.next());
-    let Some(only) = first else {
-        return Some(BodyFraming::UntilClose);
-    };
-    let digits = std::str::from_utf8(only.as_bytes()).ok()?;
+impl<'h> Said<'h> {
+    fn note(&mut self, name: &HeaderName, value: &'h [u8]) {
+        match *name {
+            header::CONTENT_LENGTH => self.is_repeated |= self.length.replace(value).is_some(),
+            header::TRANSFER_ENCODING => self.is_repeated |= self.coding.replace(value).is_some(),
+            header::CONNECTION => {
+                self.closes |= is_option(value, "close");
+                self.keeps_alive |= is_option(value, "keep-alive");
+            }
+            _ => {}
+        }
+    }
+
+    /// Where the body ends, said in one way only; also where there is none, for whoever is told.
+    fn body(&self, response: &Response<()>, is_to_head: bool) -> Result<BodyFraming, Error> {
+        let said = match (self.length, self.coding) {
+            _ if self.is_repeated => None,
+            (None, None) => Some(BodyFraming::UntilClose),
+            (Some(digits), None) => length(digits),
+            (None, Some(coding)) => (coding.eq_ignore_ascii_case(b"chunked")
+                && response.version() != Version::HTTP_10)
+                .then_some(BodyFraming::Chunked),
+            (Some(_), Some(_)) => None,
+        };
+        let said = said.ok_or_else(|| garbage("ambiguous length of the body"))?;
+        let status = response.status();
+        let has_none = is_to_head
+            || status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        Ok(match said {
+            _ if has_none => BodyFraming::Empty,
+            BodyFraming::Length(0) => BodyFraming::Empty,
+            said => said,
+        })
+    }
+
+    /// Whether the connection may carry another request behind this answer.
+    fn persists(&self, response: &Response<()>) -> bool {
+        // RFC 9112 section 9.3: one `close` in any `Connection` line is the last word.
+        let is_meant = !self.closes && (response.version() == Version::HTTP_11 || self.keeps_alive);
+        // Behind 101 there is no HTTP any more, whether or not anybody wanted that.
+        is_meant
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            && !self.announces_impossible_body(response.status())
+    }
+
+    /// Whether an answer that can have no body announces one, which then lies on the connection.
+    ///
+    /// With HEAD and 304 a length is that of another answer (RFC 9110 section 8.6).
+    fn announces_impossible_body(&self, status: StatusCode) -> bool {
+        status == StatusCode::NO_CONTENT
+            && (self.coding.is_some() || self.length.is_some_and(|length| length != b"0"))
+    }
+}
+
+fn length(digits: &[u8]) -> Option<BodyFraming> {
+    let digits = std::str::from_utf8(digits).ok()?;
     // `parse` takes a sign too.
-    if second.is_some() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let length: u64 = digits.parse().ok()?;
     (length <= MAX_LENGTH).then_some(BodyFraming::Length(length))
-}
-
-/// RFC 9112 section 9.3: one `close` in any `Connection` line is the last word.
-fn persists(response: &Response<()>) -> bool {
-    let mut persists = response.version() == Version::HTTP_11;
-    for line in response.headers().get_all(header::CONNECTION) {
-        for option in line.as_bytes().split(|b| *b == b',') {
-            let option = option.trim_ascii();
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
-            }
-            persists |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
-    }
-    persists
-}
-
-/// Whether an answer that can have no body announces one, which then lies on the connection.
-///
-/// With HEAD and 304 a length is that of another answer (RFC 9110 section 8.6).
-fn announces_impossible_body(response: &Response<()>) -> bool {
-    response.status() == StatusCode::NO_CONTENT
-        && (response.headers().contains_key(header::TRANSFER_ENCODING)
-            || response
-                .headers()
-                .get(header::CONTENT_LENGTH)
-                .is_some_and(|length| length != "0"))
 }
 
 #[cfg(test)]

@@ -9,18 +9,14 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::Connection;
 use super::head::BodyFraming;
-use crate::net::Stream;
-use crate::syntax::{Chunked, Limits, Piece};
+use crate::message::{Chunks, Unsound};
+use crate::net::{Prefixed, Stream};
 use crate::upstream::{BoxError, RequestBody, Shared};
-
-/// An empty line: the end of a trailer section, and all of an empty one.
-const END_OF_SECTION: usize = 2;
 
 /// The body of an answer over HTTP/1.1.
 #[derive(Debug)]
@@ -54,16 +50,6 @@ enum Rest {
     UntilClose,
 }
 
-#[derive(Debug)]
-struct Chunks {
-    framing: Chunked,
-    limits: Limits,
-    /// Bytes that were read and are data of the current chunk.
-    data: usize,
-    trailers: Vec<u8>,
-    is_over: bool,
-}
-
 impl<B: RequestBody> Incoming<B> {
     /// The body that `framing` says comes next on `connection`.
     pub(super) fn new(
@@ -87,13 +73,7 @@ impl<B: RequestBody> Incoming<B> {
                 BodyFraming::Empty => Rest::Nothing,
                 BodyFraming::Length(length) => Rest::Length(length),
                 BodyFraming::UntilClose => Rest::UntilClose,
-                BodyFraming::Chunked => Rest::Chunks(Chunks {
-                    framing: Chunked::new(limits),
-                    limits,
-                    data: 0,
-                    trailers: Vec::new(),
-                    is_over: false,
-                }),
+                BodyFraming::Chunked => Rest::Chunks(Chunks::new(limits)),
             },
         }
     }
@@ -105,7 +85,7 @@ impl<B: RequestBody> Incoming<B> {
         let Some(link) = &mut self.link else {
             return Poll::Ready(None);
         };
-        let polled = match link.connection.poll_upload(cx) {
+        let polled = match link.connection.poll_upload(|| link.shared.piece(), cx) {
             Ok(()) => ready!(self.rest.poll_frame(link, cx)),
             Err(error) => Some(Err(error.into())),
         };
@@ -133,8 +113,8 @@ impl<B: RequestBody> Incoming<B> {
         }
     }
 
-    /// The socket of a connection that has switched, and what had been read beyond the head.
-    pub(in crate::upstream) fn into_raw(mut self) -> Option<(Stream, Bytes)> {
+    /// The socket of a connection that has switched, with what had been read beyond the head.
+    pub(in crate::upstream) fn into_raw(mut self) -> Option<Prefixed<Stream>> {
         let link = self.let_go()?;
         Some(link.connection.into_raw())
     }
@@ -234,81 +214,18 @@ impl Rest {
                 if *left == 0 {
                     *self = Self::Nothing;
                 }
-                Ok(Some(Frame::data(connection.take(n))))
+                Ok(Some(Frame::data(connection.unread().take(n))))
             }
-            Self::UntilClose => Ok(Some(Frame::data(connection.take(here)))),
+            Self::UntilClose => Ok(Some(Frame::data(connection.unread().take(here)))),
             Self::Chunks(chunks) => {
-                let frame = chunks.next(connection)?;
-                if chunks.is_over && chunks.trailers.is_empty() {
+                let frame = chunks
+                    .next(connection.unread())
+                    .map_err(|Unsound| "the chunked body is not well-formed")?;
+                if chunks.is_over() {
                     *self = Self::Nothing;
                 }
                 Ok(frame)
             }
         }
-    }
-}
-
-impl Chunks {
-    fn next<B: RequestBody>(
-        &mut self,
-        connection: &mut Connection<B>,
-    ) -> Result<Option<Frame<Bytes>>, BoxError> {
-        self.go_to_data(connection)?;
-        if self.data > 0 {
-            let data = connection.take(std::mem::take(&mut self.data));
-            // The end often comes along, and whoever sends the data on can end with it.
-            self.go_to_data(connection)?;
-            return Ok(Some(Frame::data(data)));
-        }
-        match std::mem::take(&mut self.trailers) {
-            section if self.is_over && !section.is_empty() => {
-                Ok(Some(Frame::trailers(self.fields(&section)?)))
-            }
-            section => {
-                self.trailers = section;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Passes over framing, up to data or the end.
-    fn go_to_data<B: RequestBody>(
-        &mut self,
-        connection: &mut Connection<B>,
-    ) -> Result<(), BoxError> {
-        while self.data == 0 && !self.is_over && !connection.unread().is_empty() {
-            let unread = connection.unread();
-            match self.framing.piece(unread) {
-                Piece::Data(n) => self.data = n,
-                Piece::Framing(n) => connection.skip(n),
-                Piece::Trailers(n) => {
-                    self.trailers.extend_from_slice(&unread[..n]);
-                    connection.skip(n);
-                }
-                Piece::End(n) => {
-                    self.trailers.extend_from_slice(&unread[..n]);
-                    connection.skip(n);
-                    self.is_over = true;
-                    if self.trailers.len() == END_OF_SECTION {
-                        self.trailers.clear();
-                    }
-                }
-                Piece::Unsound(_) => return Err("the chunked body is not well-formed".into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn fields(&self, section: &[u8]) -> Result<HeaderMap, BoxError> {
-        let mut fields = vec![httparse::EMPTY_HEADER; usize::from(self.limits.fields)];
-        let parsed = httparse::parse_headers(section, &mut fields)?;
-        let mut trailers = HeaderMap::new();
-        if let httparse::Status::Complete((_, fields)) = parsed {
-            for field in fields {
-                let name = HeaderName::from_bytes(field.name.as_bytes())?;
-                trailers.append(name, HeaderValue::from_bytes(field.value)?);
-            }
-        }
-        Ok(trailers)
     }
 }
