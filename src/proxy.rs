@@ -1,9 +1,10 @@
 //! From an accepted socket to the application and back.
 //!
-//! [`connection`] is the life of one connection and [`http`] that of one request, read top to
-//! bottom; [`headers`] are pure functions; [`error`] is the one place where an error becomes a
-//! status, a gRPC status, a log flag and a metric. Invariant: no byte of a request reaches the
-//! application before the request was found unambiguous.
+//! [`connection`] is the life of one connection, [`http1`] and [`http2`] are its protocols, and
+//! [`http`] is the life of one request over either, read top to bottom; [`headers`] are pure
+//! functions; [`error`] is the one place where an error becomes a status, a gRPC status, a log flag
+//! and a metric. Invariant: no byte of a request reaches the application before the request was found
+//! unambiguous.
 
 mod activity;
 mod body;
@@ -14,18 +15,18 @@ mod entitlement;
 mod error;
 mod establish;
 mod frames;
-mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handshakes;
 mod headers;
 mod http;
+mod http1;
+mod http2;
 mod permit;
-mod protocol;
+
 mod recycle;
 mod redirect;
 mod relay;
-mod rest;
 #[doc(hidden)]
 pub mod rewriting;
 mod serve;

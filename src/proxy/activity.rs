@@ -4,28 +4,26 @@
 //! per request instead of a timer re-armed per request. All of them run on one thread; the
 //! atomics are there because hyper wants tasks that could move.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::task;
 use tokio::time::Instant;
 
-use super::framing::HeadFault;
 use crate::limits::Http2Room;
 
 /// Writes no longer than this move no data: HTTP/2's PING, SETTINGS and WINDOW_UPDATE.
 const KEEPING_ALIVE: usize = 32;
 
 /// More than this of uploads h2 never holds: the window of a connection.
-const MOST_UNREAD: u64 = super::protocol::CONNECTION_WINDOW as u64;
+const MOST_UNREAD: u64 = super::http2::CONNECTION_WINDOW as u64;
 
 /// What a connection is doing.
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
-    heads: Heads,
     requests: AtomicU32,
     begun: AtomicU32,
     uploads: AtomicU32,
@@ -36,25 +34,15 @@ pub(super) struct Activity {
     has_unread: AtomicBool,
     /// Microseconds after `opened`, plus one: zero means no head is arriving.
     head_since: AtomicU64,
-    /// A head has begun behind the request that is in flight.
-    head_is_partial: AtomicBool,
-    head_fault: OnceLock<HeadFault>,
-    is_switched: AtomicBool,
     is_refused: AtomicBool,
     has_flooded: AtomicBool,
     idle_since: AtomicU64,
     waiting: Mutex<Held>,
-    /// Bytes of answers that an HTTP/1 connection has not written yet.
-    unwritten: AtomicUsize,
-    /// The rest of an answer was asked for and held back because of them.
-    holds_back: AtomicBool,
     has_written: AtomicBool,
-    /// hyper holds nothing that it was given to write.
-    is_flushed: AtomicBool,
     cut: AtomicBool,
 }
 
-/// The pieces of answers that hyper holds, one a stream at most.
+/// The pieces of answers that wait for their clients, one a stream at most.
 #[derive(Debug, Default)]
 struct Held {
     pieces: Vec<Piece>,
@@ -69,22 +57,6 @@ struct Piece {
     task: Option<task::Id>,
 }
 
-/// Whether bytes between requests mean that a head has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heads {
-    /// HTTP/1: nothing else can arrive there.
-    Begin,
-    /// HTTP/2: a PING or a WINDOW_UPDATE is no head. Raw bytes have none at all.
-    Unknown,
-}
-
-/// Whether the rest of an answer waits for what came before it to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
-    Wanted,
-    NotWanted,
-}
-
 /// A request in flight; dropped when its answer is over.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Activity>);
@@ -96,7 +68,7 @@ pub(super) struct Upload {
     is_complete: bool,
 }
 
-/// A piece of an answer that hyper holds and has not yet come back from.
+/// A piece of an answer that its client has not taken yet.
 #[derive(Debug)]
 pub(super) struct Waiting {
     activity: Arc<Activity>,
@@ -117,93 +89,43 @@ pub(super) enum Watch {
 }
 
 impl Activity {
-    pub(super) fn new(heads: Heads) -> Arc<Self> {
-        Arc::new(Self::with_room(heads, None))
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self::with_room(None))
     }
 
     /// Of an HTTP/2 connection, whose uploads take of `room`.
     pub(super) fn http2(room: Arc<Http2Room>) -> Arc<Self> {
-        Arc::new(Self::with_room(Heads::Unknown, Some(room)))
+        Arc::new(Self::with_room(Some(room)))
     }
 
-    fn with_room(heads: Heads, room: Option<Arc<Http2Room>>) -> Self {
+    fn with_room(room: Option<Arc<Http2Room>>) -> Self {
         Self {
             opened: Instant::now(),
-            heads,
             requests: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             uploads: AtomicU32::new(0),
             has_unread: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
-            head_is_partial: AtomicBool::new(false),
-            head_fault: OnceLock::new(),
-            is_switched: AtomicBool::new(false),
             is_refused: AtomicBool::new(false),
             has_flooded: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             waiting: Mutex::default(),
-            unwritten: AtomicUsize::new(0),
-            holds_back: AtomicBool::new(false),
             has_written: AtomicBool::new(false),
-            is_flushed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             room,
             unread: AtomicU64::new(0),
         }
     }
 
-    /// Bytes have arrived.
-    pub(super) fn read(&self) {
-        if self.heads == Heads::Begin
-            && self.requests.load(Relaxed) == 0
-            && self.head_since.load(Relaxed) == 0
-        {
+    /// Some of a head has arrived, and nothing is in flight.
+    pub(super) fn head_arrives(&self) {
+        if self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.now() + 1, Relaxed);
         }
     }
 
-    /// Bytes go to the socket, and others may wait behind them.
-    pub(super) fn writing(&self) {
-        self.is_flushed.store(false, Relaxed);
-    }
-
-    /// Everything has gone to the socket: hyper flushes only when it holds nothing.
-    pub(super) fn flushed(&self) -> Answer {
-        self.is_flushed.store(true, Relaxed);
-        self.unwritten.store(0, Relaxed);
-        match self.holds_back.load(Relaxed) && self.holds_back.swap(false, Relaxed) {
-            true => Answer::Wanted,
-            false => Answer::NotWanted,
-        }
-    }
-
-    /// Whether nothing waits for the socket.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.is_flushed.load(Relaxed)
-    }
-
-    /// Whether the rest of an answer has to wait: as much as `most` says is not written yet.
-    ///
-    /// HTTP/1 alone: its one task writes and asks for more, and HTTP/2 holds back by stream.
-    pub(super) fn holds_back(&self, most: impl FnOnce() -> usize) -> bool {
-        let unwritten = self.unwritten.load(Relaxed);
-        let is_full = unwritten > 0 && self.heads == Heads::Begin && unwritten >= most();
-        if is_full {
-            self.holds_back.store(true, Relaxed);
-        }
-        is_full
-    }
-
-    /// `n` bytes of an answer were given to hyper.
-    pub(super) fn given(&self, n: usize) {
-        self.unwritten.fetch_add(n, Relaxed);
-    }
-
     /// `n` bytes were taken by the socket.
     pub(super) fn wrote(&self, n: usize) {
-        // Heads and framing are among them.
-        let unwritten = self.unwritten.load(Relaxed);
-        self.unwritten.store(unwritten.saturating_sub(n), Relaxed);
         if n > KEEPING_ALIVE {
             self.has_written.store(true, Relaxed);
         }
@@ -270,7 +192,7 @@ impl Activity {
         std::ptr::from_ref(self).addr()
     }
 
-    /// A piece of an answer was given to hyper.
+    /// A piece of an answer waits for its client from now on.
     pub(super) fn waiting(self: &Arc<Self>) -> Waiting {
         let mut held = self.held();
         held.last_key += 1;
@@ -319,26 +241,6 @@ impl Activity {
         self.begun.load(Relaxed) > 0
     }
 
-    /// Whether `requests` have begun and none of them is in flight.
-    pub(super) fn has_finished(&self, requests: u32) -> bool {
-        self.begun.load(Relaxed) == requests && self.requests.load(Relaxed) == 0
-    }
-
-    /// Whether bytes of a head are waiting for the rest of it.
-    pub(super) fn head_is_partial(&self, is_partial: bool) {
-        self.head_is_partial.store(is_partial, Relaxed);
-    }
-
-    /// A head was refused, and with it the connection; the first reason stays.
-    pub(super) fn refuse_head(&self, fault: HeadFault) {
-        let _ = self.head_fault.set(fault);
-    }
-
-    /// Why a head was refused, if one was.
-    pub(super) fn head_fault(&self) -> Option<HeadFault> {
-        self.head_fault.get().copied()
-    }
-
     /// The client was told off: what it still sends is no request.
     pub(super) fn refuse(&self) {
         self.is_refused.store(true, Relaxed);
@@ -359,17 +261,7 @@ impl Activity {
         self.has_flooded.load(Relaxed)
     }
 
-    /// The connection has left HTTP.
-    pub(super) fn switch(&self) {
-        self.is_switched.store(true, Relaxed);
-    }
-
-    /// Whether the connection has left HTTP.
-    pub(super) fn is_switched(&self) -> bool {
-        self.is_switched.load(Relaxed)
-    }
-
-    /// From now on the socket reads as closed: hyper ends every stream and closes in order.
+    /// From now on the socket reads as closed, and what is at work on the connection ends.
     pub(super) fn cut(&self) {
         self.cut.store(true, Relaxed);
     }
@@ -391,15 +283,6 @@ impl Activity {
             0 => Watch::Idle(self.at(self.idle_since.load(Relaxed))),
             since => Watch::Head(self.at(since - 1)),
         }
-    }
-
-    /// Whether nothing of an HTTP/1 connection is in hyper's hands: no request, no byte of one and
-    /// no byte of an answer. What ends, or is no HTTP any more, is left to hyper.
-    pub(super) fn may_rest(&self) -> bool {
-        matches!(self.watch(), Watch::Idle(_))
-            && self.is_flushed.load(Relaxed)
-            && self.uploads.load(Relaxed) == 0
-            && !(self.has_unread() || self.is_switched() || self.is_refused() || self.is_cut())
     }
 
     fn now(&self) -> u64 {
@@ -436,9 +319,6 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let now = self.0.now();
         self.0.idle_since.store(now, Relaxed);
-        if self.0.head_is_partial.load(Relaxed) {
-            self.0.head_since.store(now + 1, Relaxed);
-        }
         if self.0.requests.fetch_sub(1, Relaxed) == 1 && self.0.uploads.load(Relaxed) == 0 {
             // What came with requests that were refused is thrown away.
             self.0.taken(u64::MAX);
@@ -474,13 +354,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_header_clock_starts_with_the_first_byte_and_the_idle_clock_with_the_answers_end() {
-        let activity = Activity::new(Heads::Begin);
+        let activity = Activity::new();
         let opened = Instant::now();
         assert_eq!(activity.watch(), Watch::Idle(opened));
         tokio::time::advance(Duration::from_secs(5)).await;
-        activity.read();
+        activity.head_arrives();
         tokio::time::advance(Duration::from_secs(1)).await;
-        activity.read();
+        activity.head_arrives();
         assert_eq!(
             activity.watch(),
             Watch::Head(opened + Duration::from_secs(5))
@@ -499,28 +379,9 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_head_that_began_behind_a_request_has_its_time_from_the_answers_end() {
-        let activity = Activity::new(Heads::Begin);
-        activity.read();
-        let request = activity.begin();
-        activity.head_is_partial(true);
-        tokio::time::advance(Duration::from_secs(30)).await;
-        assert_eq!(activity.watch(), Watch::Busy);
-        drop(request);
-        assert_eq!(activity.watch(), Watch::Head(Instant::now()));
-    }
-
-    #[test]
-    fn a_ping_between_requests_is_no_head() {
-        let activity = Activity::new(Heads::Unknown);
-        activity.read();
-        assert!(matches!(activity.watch(), Watch::Idle(_)));
-    }
-
     #[test]
     fn a_ping_is_no_data_that_the_client_takes() {
-        let activity = Activity::new(Heads::Unknown);
+        let activity = Activity::new();
         activity.wrote(17);
         assert!(!activity.take_written());
         activity.wrote(1000);
@@ -530,7 +391,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_piece_is_stalled_from_its_own_time_on_and_names_its_stream() {
-        let activity = Activity::new(Heads::Unknown);
+        let activity = Activity::new();
         let _request = activity.begin();
         let opened = Instant::now();
         let mut streams = task::JoinSet::new();
@@ -553,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_client_that_still_uploads_does_not_only_await_its_answer() {
-        let activity = Activity::new(Heads::Begin);
+        let activity = Activity::new();
         let _request = activity.begin();
         assert!(activity.awaits_answer());
         let upload = activity.upload();

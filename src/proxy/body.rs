@@ -4,9 +4,11 @@
 //! so that the record ends when the answer does. A request without a body costs no allocation
 //! here.
 
+mod incoming;
 mod request;
 mod response;
 
+pub(super) use incoming::Incoming;
 pub use request::RequestBody;
 pub(super) use request::{Fate, RequestBodyFailure, incoming};
 pub(super) use response::{Exchange, ResponseBody};

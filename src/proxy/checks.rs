@@ -1,7 +1,7 @@
 //! What must hold of a request before anything of it is passed on.
 //!
 //! Ambiguity is refused, never repaired. The home of every shape check on a parsed request. What
-//! parsing an HTTP/1 head would hide is judged before, in [`super::framing`]; of HTTP/2, h2 refuses
+//! parsing an HTTP/1 head would hide is judged before, in [`super::http1`]; of HTTP/2, h2 refuses
 //! what makes a request malformed (RFC 9113 section 8.1.1) with a reset, but for what is here.
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -9,8 +9,8 @@ use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Version};
 
 use super::error::Refusal;
-use super::framing::HeadFault;
 use super::headers::{ConnectionOptions, connection_options};
+use super::http1::HeadFault;
 use crate::syntax::is_token;
 
 /// Judges a parsed request head and returns the host it is for.

@@ -6,32 +6,30 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
+use hyper::Request;
+use hyper::server::conn::http2::Connection as Http2Connection;
 use hyper::service::{HttpService, service_fn};
-use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::activity::{Activity, Heads};
+use super::activity::Activity;
+use super::body::Incoming;
 use super::downstream::{Downstream, Reader};
 use super::establish::{self, Established};
 use super::headers::{Forwarding, Trust};
-use super::protocol;
-use super::serve::{self, Cut, Ended, Loop};
-use super::{Permit, Worker, http, relay, rest, tcp};
+use super::serve::{self, Cut, Ended, Failure, Loop};
+use super::{Permit, Worker, http, http1, http2, relay, tcp};
 use crate::config::Protocol;
 use crate::drain::{Signal, Stage, Streams};
 use crate::net::{linger, linger_upload};
-use crate::syntax::Limits;
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::{ConnectionFacts, Telemetry};
 use crate::tls::{Alpn, HandshakeFailure};
@@ -53,8 +51,6 @@ pub(super) struct Context {
     pub(super) facts: Arc<ConnectionFacts>,
     pub(super) activity: Arc<Activity>,
     pub(super) forwarding: Forwarding,
-    /// hyper's promise of the stream for a switch that nobody has granted.
-    ungranted: Mutex<Option<OnUpgrade>>,
     /// The next answer says that the connection closes.
     closing: AtomicBool,
     /// Whether it was told that the client is no longer good.
@@ -185,7 +181,7 @@ pub(super) fn serve(
     let alpn = session.alpn;
     let telemetry = Arc::clone(&worker.telemetry);
     let activity = match alpn {
-        Alpn::Http1 => Activity::new(Heads::Begin),
+        Alpn::Http1 => Activity::new(),
         Alpn::H2 => Activity::http2(Arc::clone(&worker.http2)),
     };
     let facts = ConnectionFacts {
@@ -201,18 +197,13 @@ pub(super) fn serve(
         facts: Arc::new(facts),
         activity: Arc::clone(&activity),
         forwarding,
-        ungranted: Mutex::new(None),
         closing: AtomicBool::new(false),
         is_told: AtomicBool::new(false),
         _permit: permit,
     });
     let reader = match (policy.protocol, alpn) {
-        (Protocol::Raw, _) => Reader::Raw,
+        (Protocol::Raw, _) | (_, Alpn::Http1) => Reader::Raw,
         (_, Alpn::H2) => Reader::http2(policy.http.max_header_size),
-        (_, Alpn::Http1) => Reader::http1(Limits {
-            size: policy.http.max_header_size,
-            fields: policy.http.max_headers,
-        }),
     };
     let downstream = Downstream::new(stream, activity, Arc::clone(&context.worker), reader);
     match (policy.protocol, alpn) {
@@ -222,36 +213,19 @@ pub(super) fn serve(
     }
 }
 
-async fn serve_http1(context: Arc<Context>, mut stream: Box<Downstream>, mut drain: Signal) {
+async fn serve_http1(context: Arc<Context>, stream: Box<Downstream>, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http1);
-    let shared = Arc::clone(&context);
-    let mut service =
-        service_fn(move |request: Request<Incoming>| http::handle(Arc::clone(&shared), request));
-    let mut serving = Loop::new(&context, &mut drain, Cut::EndOfInput);
-    let ended = loop {
-        let connection = protocol::http1(&context.worker.policy)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        // Boxed, so that a connection at rest does not pay for it.
-        let mut connection = Box::new(connection);
-        let ended = serving.run(&mut *connection).await;
-        let Some(parts) = rest::take_apart(connection) else {
-            context.count_end(&ended);
-            // An upgrade has taken the stream away; a tunnel serves it now.
-            return Box::pin(context.end_ungranted()).await;
-        };
-        (stream, service) = parts;
-        match ended {
-            Ended::AtRest => {
-                tracing::debug!(client.address = %context.facts.client, "connection at rest");
-                rest::over(&stream, &mut serving).await;
-            }
-            ended => break ended,
-        }
-    };
+    let connection = http1::Connection::new(Arc::clone(&context), stream, http::handle);
+    // Boxed: it is moved once more at its end.
+    let mut connection = Box::new(connection);
+    let ended = Loop::new(&context, &mut drain, Cut::EndOfInput)
+        .run(&mut *connection)
+        .await;
     context.count_end(&ended);
-    Box::pin(end_http1(&context, stream, ended)).await;
+    if let Some(stream) = connection.into_stream() {
+        Box::pin(end_http1(&context, stream, ended)).await;
+    }
 }
 
 /// Ends the stream as befits how serving it ended.
@@ -264,15 +238,13 @@ async fn end_http1(context: &Context, stream: Box<Downstream>, ended: Ended) {
         }
         Ended::Done(Ok(())) => {}
         // A body that broke off: close_notify would call it complete (RFC 9112 section 9.8).
-        Ended::Done(Err(error)) if error.is_user() => {}
+        Ended::Done(Err(Failure::Answer(_))) => {}
         Ended::Done(Err(_)) => goodbye(stream, b"").await,
         Ended::HeaderTimeout => goodbye(stream, HEADER_TIMEOUT_ANSWER).await,
         Ended::Cut => {
             context.worker.telemetry.metrics.cut.increment();
             goodbye(stream, b"").await;
         }
-        // Not an end.
-        Ended::AtRest => {}
     }
 }
 
@@ -281,13 +253,14 @@ async fn serve_http2(context: Arc<Context>, stream: Box<Downstream>, mut drain: 
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
     let shared = Arc::clone(&context);
     // Boxed: hyper and the runtime move a stream's future about a dozen times.
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let request = request.map(Incoming::Http2);
         Box::pin(http::handle(Arc::clone(&shared), request))
     });
     let streams = Streams::default();
     let open = telemetry.metrics.connections.http2.value();
     let most = context.worker.http2.streams(open);
-    let connection = protocol::http2(&context.worker.policy, streams.clone(), most)
+    let connection = http2::server(&context.worker.policy, streams.clone(), most)
         .serve_connection(TokioIo::new(stream), service);
     // Boxed, as that of HTTP/1 is: the future of either is as large as that of the larger.
     let mut connection = Box::new(connection);
@@ -313,40 +286,6 @@ pub(super) async fn goodbye(mut stream: Box<Downstream>, words: &[u8]) {
 }
 
 impl Context {
-    /// Keeps a hold on the stream while `request` may switch protocols.
-    ///
-    /// hyper lets go of the stream when the connection ends, and also when the switch was refused.
-    pub(super) fn note_switch<B>(&self, request: &Request<B>) {
-        if request.version() < Version::HTTP_2
-            && let Some(promise) = request.extensions().get::<OnUpgrade>()
-        {
-            *self.ungranted() = Some(promise.clone());
-        }
-    }
-
-    /// A tunnel has the stream now.
-    pub(super) fn switch_granted(&self) {
-        *self.ungranted() = None;
-        self.activity.switch();
-    }
-
-    /// Says goodbye on a stream that was given away for a switch that did not come about.
-    async fn end_ungranted(&self) {
-        let promise = self.ungranted().take();
-        if let Some(promise) = promise
-            && let Ok(upgraded) = promise.await
-            && let Ok(parts) = upgraded.downcast::<TokioIo<Box<Downstream>>>()
-        {
-            goodbye(parts.io.into_inner(), b"").await;
-        }
-    }
-
-    fn ungranted(&self) -> MutexGuard<'_, Option<OnUpgrade>> {
-        self.ungranted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts the end of a session of raw bytes.
     pub(super) fn count_raw_end(&self, ended: relay::Ended) {
         let connections = &self.worker.telemetry.metrics.connections;
@@ -376,14 +315,13 @@ impl Context {
             }
             Ended::HeaderTimeout => connections.timed_out.increment(),
             Ended::Cut => connections.failed.increment(),
-            Ended::AtRest => {}
         }
     }
 }
 
-impl<S, B> serve::Connection for http2::Connection<TokioIo<Box<Downstream>>, S, Streams>
+impl<S, B> serve::Connection for Http2Connection<TokioIo<Box<Downstream>>, S, Streams>
 where
-    S: HttpService<Incoming, ResBody = B>,
+    S: HttpService<hyper::body::Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,
@@ -392,12 +330,21 @@ where
 {
     // GOAWAY comes in two steps (RFC 9113 section 6.8).
     const LOSES_NOTHING: bool = true;
-    // What h2 has agreed with its peer cannot be built again.
-    const RESTS: bool = false;
 
-    fn graceful_shutdown(self: Pin<&mut Self>) {
-        Self::graceful_shutdown(self);
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Failure>> {
+        Future::poll(Pin::new(self), cx).map_err(Failure::Http2)
     }
+
+    fn graceful_shutdown(&mut self) {
+        Self::graceful_shutdown(Pin::new(self));
+    }
+
+    fn may_rest(&self) -> bool {
+        false
+    }
+
+    // What h2 has agreed with its peer cannot be built again.
+    fn rest(&mut self) {}
 }
 
 #[cfg(test)]

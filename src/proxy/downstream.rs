@@ -1,11 +1,10 @@
-//! The client's stream as hyper sees it.
+//! The client's stream as the protocols see it.
 //!
-//! What arrives is judged before hyper has it, by [`super::framing`] or [`super::frames`].
-//! Reads and writes are reported to the connection's timers, a client that takes no data is cut,
-//! and what the end of a client's bytes means is known in [`end`]. The rest goes straight through.
+//! What arrives over HTTP/2 is judged before hyper has it, by [`super::frames`]. Reads and writes are
+//! reported to the connection's timers, a client that takes no data is cut, and what the end of a
+//! client's bytes means is known in [`end`]. The rest goes straight through.
 
 mod end;
-mod http1;
 mod http2;
 mod transport;
 
@@ -15,15 +14,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::Worker;
-use super::activity::{Activity, Answer};
-use super::framing::Framing;
-use crate::limits::SMALLEST_PIECE;
-use crate::syntax::Limits;
+use super::activity::Activity;
 use end::End;
 use http2::Http2Reader;
 pub(super) use transport::Transport;
@@ -37,7 +33,7 @@ const FRAME: usize = 17 * 1024;
 /// The content of a TLS record at most (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
 
-/// The client's stream as hyper sees it.
+/// The client's stream as the protocols see it.
 pub(super) struct Downstream {
     stream: Transport,
     activity: Arc<Activity>,
@@ -45,13 +41,13 @@ pub(super) struct Downstream {
     worker: Arc<Worker>,
     stalled: Option<Pin<Box<Sleep>>>,
     is_stalled: bool,
+    /// Nothing that was written waits for the socket.
+    is_flushed: bool,
     end: End,
 }
 
-/// What judges the bytes that arrive.
+/// What judges the bytes that arrive before anybody has them.
 pub(super) enum Reader {
-    /// HTTP/1.
-    Http1(Framing),
     /// HTTP/2.
     Http2(Http2Reader),
     /// Nothing.
@@ -77,6 +73,7 @@ impl Downstream {
             worker,
             stalled: None,
             is_stalled: false,
+            is_flushed: true,
             end: End::NotYet,
         })
     }
@@ -99,43 +96,19 @@ impl Downstream {
             End::Reached => return Poll::Ready(Ok(())),
         }
         let before = buffer.filled().len();
-        if buffer.remaining() > SMALLEST_PIECE {
-            // hyper reads more at once the more there was the last time, holds two reads and has
-            // asked for a third: of an upload that the application does not take.
-            let most = self.worker.upstream.piece() as u64;
-            let mut piece = (&mut self.stream).take(most);
-            ready!(Pin::new(&mut piece).poll_read(cx, buffer))?;
-        } else {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        }
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() == before {
             return self.ended(cx);
         }
-        self.activity.read();
         Poll::Ready(Ok(()))
-    }
-
-    /// Whether it reads as closed from now on.
-    pub(super) fn is_cut(&self) -> bool {
-        self.activity.is_cut()
     }
 
     /// Ready when there may be something to read, or the client has gone.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.reader {
-            Reader::Http1(framing) if framing.is_ready() => Poll::Ready(()),
-            _ => self.stream.poll_readable(cx),
-        }
+        self.stream.poll_readable(cx)
     }
 
-    /// Has `bytes` read once more that had been read and judged, but not used.
-    pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        if let Reader::Http1(framing) = &mut self.reader {
-            framing.put_back(bytes);
-        }
-    }
-
-    /// A flush does not count: hyper flushes whenever it looks, also when nothing waits.
+    /// A flush does not count: h2 flushes whenever it looks, also when nothing waits.
     fn count_written(&mut self, polled: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(n)) = polled {
             self.activity.wrote(*n);
@@ -173,11 +146,6 @@ impl Downstream {
 }
 
 impl Reader {
-    /// For HTTP/1 requests within `limits`.
-    pub(super) fn http1(limits: Limits) -> Self {
-        Self::Http1(Framing::new(limits))
-    }
-
     /// For HTTP/2 with header lists of `max_header_list` bytes at most.
     pub(super) fn http2(max_header_list: u32) -> Self {
         Self::Http2(Http2Reader::new(max_header_list))
@@ -194,7 +162,6 @@ impl AsyncRead for Downstream {
             return Poll::Ready(Ok(()));
         }
         match self.reader {
-            Reader::Http1(_) => self.poll_http1(cx, buffer),
             Reader::Http2(_) => self.poll_http2(cx, buffer),
             Reader::Raw => self.poll_stream(cx, buffer),
         }
@@ -207,7 +174,7 @@ impl AsyncWrite for Downstream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.activity.writing();
+        self.is_flushed = false;
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.count_written(&polled);
         self.watch_write(cx, polled)
@@ -219,7 +186,7 @@ impl AsyncWrite for Downstream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if !matches!(self.reader, Reader::Http2(_))
-            && self.activity.is_flushed()
+            && self.is_flushed
             && slices.iter().map(|slice| slice.len()).sum::<usize>() > RECORD
         {
             // What is taken here waits as TLS records until the socket takes it. Never more while
@@ -227,7 +194,7 @@ impl AsyncWrite for Downstream {
             let piece = self.worker.upstream.piece();
             self.stream.hold_at_most(piece);
         }
-        self.activity.writing();
+        self.is_flushed = false;
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.count_written(&polled);
         self.watch_write(cx, polled)
@@ -239,10 +206,7 @@ impl AsyncWrite for Downstream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        if matches!(polled, Poll::Ready(Ok(()))) && self.activity.flushed() == Answer::Wanted {
-            // The body that was held back is asked again: hyper would wait for its word.
-            cx.waker().wake_by_ref();
-        }
+        self.is_flushed |= matches!(polled, Poll::Ready(Ok(())));
         self.watch_write(cx, polled)
     }
 

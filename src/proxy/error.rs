@@ -7,7 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 
 use super::body::{Exchange, RequestBodyFailure, ResponseBody};
-use super::framing::HeadFault;
+use super::http1::HeadFault;
 use crate::net::ConnectError;
 use crate::telemetry::record::Flag;
 use crate::tls::ClientFault;

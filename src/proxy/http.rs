@@ -9,13 +9,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
-use super::body::{self, Exchange, Fate, RequestBody, ResponseBody};
+use super::body::{self, Exchange, Fate, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::{self, Refusal, Shape};
-use super::framing::STAND_IN_METHOD;
+use super::http1::HeadFault;
 use super::upgrade::{self, Switch};
 use super::{checks, entitlement, headers, redirect};
 use crate::config::ProxyProtocolOut;
@@ -26,12 +25,11 @@ use crate::upstream::{self, Prologue};
 
 /// Answers one request.
 ///
-/// What needs no waiting is done before the future exists, which keeps it small: hyper moves it.
+/// What needs no waiting is done before the future exists, which keeps it small: it is moved.
 pub(super) fn handle(
     context: Arc<Context>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, h2::Error>> {
-    context.note_switch(&request);
     let record = Record::open(&context.facts, &request);
     let mut exchange = Box::new(Exchange::new(record, &context.activity));
     let shape = Shape::of(&request);
@@ -51,6 +49,24 @@ pub(super) fn handle(
         finish_head(&context, shape, &mut response);
         Ok(response)
     }
+}
+
+/// Answers an HTTP/1 head that is refused; nothing that it says is known.
+pub(super) fn refused(context: &Arc<Context>, fault: HeadFault) -> Response<ResponseBody> {
+    let mut request = Request::new(());
+    *request.method_mut() = unknown_method();
+    let mut record = Record::open(&context.facts, &request);
+    record.forget_target();
+    let exchange = Box::new(Exchange::new(record, &context.activity));
+    let shape = Shape::of(&request);
+    let mut response = error::respond(&Refusal::Head(fault), shape, exchange);
+    finish_head(context, shape, &mut response);
+    response
+}
+
+/// What OpenTelemetry calls a method that is none it knows.
+fn unknown_method() -> Method {
+    Method::from_bytes(b"_OTHER").unwrap_or_default()
 }
 
 /// A request as the application is to see it, ready to be sent.
@@ -74,7 +90,8 @@ fn prepare(
             return Err(Refusal::NoRoom);
         }
     }
-    refused_head(context, &request, exchange)?;
+    let room = request.headers_mut().try_reserve(headers::ADDED);
+    room.map_err(|_| Refusal::Head(HeadFault::TOO_MANY))?;
     let start = context.worker.policy.headers.trace_start;
     if let Some(trace) = headers::continue_trace(request.headers_mut(), start)
         && let Some(own) = exchange.record.belongs_to(trace)
@@ -106,24 +123,6 @@ fn prepare(
         fate,
         switch,
     })
-}
-
-/// Whether `request` stands for a head that hyper was not given.
-fn refused_head(
-    context: &Context,
-    request: &Request<Incoming>,
-    exchange: &mut Exchange,
-) -> Result<(), Refusal> {
-    match context.activity.head_fault() {
-        Some(fault)
-            if request.method().as_str() == STAND_IN_METHOD
-                && !request.headers().contains_key(header::HOST) =>
-        {
-            exchange.record.forget_target();
-            Err(Refusal::Head(fault))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Sends the request and makes of the application's answer what the client is to see.
@@ -227,7 +226,7 @@ fn to_downstream(
 
 /// What every answer gets, the application's and our own.
 fn finish_head(context: &Context, shape: Shape, response: &mut Response<ResponseBody>) {
-    // hyper writes the client's own version.
+    // The client's own version is written.
     *response.version_mut() = Version::HTTP_11;
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers: &mut HeaderMap = response.headers_mut();
@@ -257,7 +256,7 @@ pub(super) fn prologue(context: &Context) -> Prologue {
 mod tests {
     use super::*;
 
-    /// hyper moves the future of every request; what grows here is paid for by each of them.
+    /// The future of every request is moved; what grows here is paid for by each of them.
     #[test]
     fn the_future_of_a_request_stays_small() {
         fn size<F, A, B>(_: fn(A, B) -> F) -> usize {

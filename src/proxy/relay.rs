@@ -11,27 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Context;
 use super::entitlement;
 use crate::telemetry::record::Record;
-use crate::upstream::Tunnel;
 
 /// One TLS record: what a read can give and a write can take at once.
 const BUFFER: usize = 16 * 1024;
-
-/// Joins the two sides of a granted switch.
-pub(super) async fn upgraded(
-    context: &Context,
-    client: Upgraded,
-    application: Tunnel,
-    record: Record,
-) {
-    relay(context, TokioIo::new(client), application, record).await;
-}
 
 /// How a session of bytes ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The one serve loop, for both protocols: until done, drained, timed out or cut.
 
-use std::future::Future;
+use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
@@ -15,46 +16,62 @@ use super::recycle::Recycling;
 use crate::config;
 use crate::drain::{Signal, Stage, Streams};
 use crate::tls::ClientFault;
+use crate::upstream::BoxError;
 
 /// A connection that has not had its first request gets this long when listeners have closed: its
-/// client was let in and its request is on the way (hyper would close it at once).
+/// client was let in and its request is on the way.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// A cut connection has this long to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Idle for this long, an HTTP/1 connection goes to rest: longer than the pauses between the requests
-/// of one page, so that few pay for being built anew, and short beside the idle timeout of any client:
-/// what hyper holds until then lies between what stays, and leaves holes in the heap.
+/// of one page, so that few pay for new buffers, and short beside the idle timeout of any client: what
+/// is held until then lies between what stays, and leaves holes in the heap.
 const REST_AFTER: Duration = Duration::from_millis(500);
 
-/// A hyper connection of either protocol, or one at rest.
-pub(super) trait Connection: Future<Output = hyper::Result<()>> + Unpin {
-    /// Finishes what is in flight and accepts nothing more.
-    fn graceful_shutdown(self: Pin<&mut Self>);
-
+/// A connection of either protocol.
+pub(super) trait Connection {
     /// Whether this protocol can ask its client to leave while requests may be on their way.
     const LOSES_NOTHING: bool;
 
-    /// Whether it can be taken down while it is idle, and built again.
-    const RESTS: bool;
+    /// Serves it; ready when it is over.
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Failure>>;
+
+    /// Finishes what is in flight and accepts nothing more.
+    fn graceful_shutdown(&mut self);
+
+    /// Whether it holds what an idle connection can do without.
+    fn may_rest(&self) -> bool;
+
+    /// Gives that back.
+    fn rest(&mut self);
+}
+
+/// Why a connection ended before its time.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The answer broke off, and its client must see that it did.
+    Answer(BoxError),
+    /// The client broke off.
+    Stream(io::Error),
+    /// What HTTP/2 says.
+    Http2(hyper::Error),
 }
 
 /// How serving ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// By the protocol's own rules.
-    Done(hyper::Result<()>),
+    Done(Result<(), Failure>),
     /// A head did not arrive within `--request-header-timeout`.
     HeaderTimeout,
     /// The drain, or a client that took no data, left no time.
     Cut,
-    /// It has not: nothing is in flight, and what hyper holds for it can go.
-    AtRest,
 }
 
 /// How a connection is cut in the terms of its protocol.
 pub(super) enum Cut {
-    /// HTTP/1: the socket reads as closed, and hyper gives up what it is doing.
+    /// HTTP/1: what it is doing is given up.
     EndOfInput,
     /// HTTP/2: every stream is reset, behind a GOAWAY.
     Reset(Streams),
@@ -69,7 +86,7 @@ pub(super) struct Loop<'a> {
     timer: Pin<Box<Sleep>>,
     /// No later look has seen the client take data.
     quiet_since: Instant,
-    /// The last look whether the connection may rest, or the end of its last rest.
+    /// When the connection last went to rest.
     rested: Instant,
     graceful: Graceful,
     recycling: Recycling,
@@ -109,15 +126,12 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// Serves `connection` to its end, or until it may rest.
+    /// Serves `connection` to its end.
     pub(super) async fn run<C: Connection>(&mut self, connection: &mut C) -> Ended {
-        match (self.graceful, self.drain.stage()) {
-            // Asked while it was at rest.
-            (Graceful::Asked, _) => Pin::new(&mut *connection).graceful_shutdown(),
-            (_, Stage::Running) => {}
-            (_, stage) => self.stage(stage, connection),
+        match self.drain.stage() {
+            Stage::Running => {}
+            stage => self.stage(stage, connection),
         }
-        self.rested = Instant::now();
         std::future::poll_fn(|cx| self.poll(cx, connection)).await
     }
 
@@ -127,7 +141,7 @@ impl<'a> Loop<'a> {
         connection: &mut C,
     ) -> Poll<Ended> {
         loop {
-            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+            if let Poll::Ready(result) = connection.poll(cx) {
                 return Poll::Ready(match self.graceful {
                     Graceful::Cut(_) => Ended::Cut,
                     _ => Ended::Done(result),
@@ -144,7 +158,7 @@ impl<'a> Loop<'a> {
                 self.lost(fault, connection);
                 continue;
             }
-            let deadline = self.deadline::<C>();
+            let deadline = self.deadline(connection);
             if deadline < self.timer.deadline() {
                 self.timer.as_mut().reset(deadline);
             }
@@ -173,7 +187,7 @@ impl<'a> Loop<'a> {
 
     fn graceful<C: Connection>(&mut self, connection: &mut C) {
         self.graceful = Graceful::Asked;
-        Pin::new(connection).graceful_shutdown();
+        connection.graceful_shutdown();
     }
 
     /// Asks the client to open another connection, as gently as its protocol can.
@@ -206,7 +220,7 @@ impl<'a> Loop<'a> {
             Cut::EndOfInput => self.context.activity.cut(),
             Cut::Reset(streams) => {
                 streams.end_all();
-                Pin::new(connection).graceful_shutdown();
+                connection.graceful_shutdown();
             }
         }
         self.graceful = Graceful::Cut(Instant::now() + GOODBYE);
@@ -230,11 +244,11 @@ impl<'a> Loop<'a> {
     }
 
     /// When something has to be looked at again, given how things stand.
-    fn deadline<C: Connection>(&self) -> Instant {
+    fn deadline<C: Connection>(&self, connection: &C) -> Instant {
         if let Graceful::Cut(at) | Graceful::Due(at) = self.graceful {
             return at;
         }
-        let by_activity = self.by_activity::<C>();
+        let by_activity = self.by_activity(connection);
         let by_activity = self.grace.map_or(by_activity, |at| by_activity.min(at));
         match self.recycling.next() {
             Some(at) if self.graceful == Graceful::Open => by_activity.min(at),
@@ -242,10 +256,10 @@ impl<'a> Loop<'a> {
         }
     }
 
-    fn by_activity<C: Connection>(&self) -> Instant {
+    fn by_activity<C: Connection>(&self, connection: &C) -> Instant {
         match self.context.activity.watch() {
             Watch::Head(since) => since + self.limits.request_header_timeout,
-            Watch::Idle(since) if C::RESTS && self.graceful == Graceful::Open => {
+            Watch::Idle(since) if self.graceful == Graceful::Open && connection.may_rest() => {
                 let rest = since.max(self.rested) + REST_AFTER;
                 rest.min(since + self.limits.idle_timeout)
             }
@@ -255,18 +269,15 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// Whether the connection has been idle for long enough, and hyper has nothing of it in hand.
-    fn goes_to_rest(&mut self, now: Instant) -> bool {
-        let activity = &self.context.activity;
-        match activity.watch() {
-            Watch::Idle(since)
-                if since + self.limits.idle_timeout > now
-                    && since.max(self.rested) + REST_AFTER <= now =>
-            {
-                self.rested = now;
-                activity.may_rest()
-            }
-            _ => false,
+    /// Has the connection rest if it has been idle for long enough.
+    fn rest<C: Connection>(&mut self, now: Instant, connection: &mut C) {
+        if let Watch::Idle(since) = self.context.activity.watch()
+            && since.max(self.rested) + REST_AFTER <= now
+            && connection.may_rest()
+        {
+            self.rested = now;
+            connection.rest();
+            tracing::debug!(client.address = %self.context.facts.client, "connection at rest");
         }
     }
 
@@ -278,12 +289,12 @@ impl<'a> Loop<'a> {
         }
         if self.graceful == Graceful::Asked && self.grace.is_some_and(|at| at <= now) {
             self.cut(connection);
-            let deadline = self.deadline::<C>();
+            let deadline = self.deadline(connection);
             self.timer.as_mut().reset(deadline);
             return None;
         }
-        if C::RESTS && self.graceful == Graceful::Open && self.goes_to_rest(now) {
-            return Some(Ended::AtRest);
+        if self.graceful == Graceful::Open {
+            self.rest(now, connection);
         }
         match self.graceful {
             Graceful::Cut(_) => return Some(Ended::Cut),
@@ -312,7 +323,7 @@ impl<'a> Loop<'a> {
         let latest = now + pace(self.limits);
         let due = match self.context.activity.watch() {
             Watch::Sending(since) => since + self.limits.send_timeout,
-            _ => self.deadline::<C>(),
+            _ => self.deadline(connection),
         };
         let next = if due > now { due.min(latest) } else { latest };
         self.timer.as_mut().reset(next);
@@ -324,4 +335,21 @@ impl<'a> Loop<'a> {
 /// than a quarter of the send timeout.
 fn pace(limits: &config::Http) -> Duration {
     limits.idle_timeout.min(limits.send_timeout / 4)
+}
+
+impl Failure {
+    /// The client has left in the middle of something.
+    pub(super) fn early() -> Self {
+        Self::Stream(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(error) => write!(f, "the answer broke off: {error}"),
+            Self::Stream(error) => write!(f, "the client broke off: {error}"),
+            Self::Http2(error) => error.fmt(f),
+        }
+    }
 }

@@ -10,26 +10,34 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::body::{Exchange, RequestBody, ResponseBody};
+use super::body::{Exchange, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::Refusal;
-use super::{headers, relay, websocket};
-use crate::telemetry::record::CLIENT_GONE;
-use crate::upstream;
+use super::{headers, http1, relay, websocket};
+use crate::telemetry::record::{CLIENT_GONE, Record};
+use crate::upstream::{self, BoxError, Tunnel};
 
 /// The protocol of a granted switch, when the downstream side is HTTP/2.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// A switch that the client asked for.
 pub(super) struct Switch {
-    client: OnUpgrade,
+    client: Promise,
     protocol: HeaderValue,
     via: Via,
     /// The protocol in HTTP/2's terms; over HTTP/2 hyper carries no other than these.
     extended: Option<Protocol>,
     /// The key to prove the handshake with: the client's over HTTP/1.1, ours over HTTP/2.
     key: Option<HeaderValue>,
+}
+
+/// Where the client's stream comes when it has left HTTP.
+enum Promise {
+    Http1(http1::Promise),
+    Http2(OnUpgrade),
 }
 
 /// How the client asked.
@@ -43,10 +51,10 @@ enum Via {
 ///
 /// An upgrade to `h2c` is no wish of anybody behind TLS; it is dropped like any hop-by-hop header
 /// (RFC 9113 section 3.1).
-pub(super) fn take<B>(request: &mut Request<B>) -> Option<Switch> {
+pub(super) fn take(request: &mut Request<Incoming>) -> Option<Switch> {
     if let Some(extended) = request.extensions().get::<Protocol>().cloned() {
         let protocol = HeaderValue::from_str(extended.as_str()).ok()?;
-        let client = hyper::upgrade::on(&mut *request);
+        let client = Promise::Http2(hyper::upgrade::on(&mut *request));
         let key = (protocol == WEBSOCKET).then(websocket::new_key);
         let via = Via::ExtendedConnect;
         return Some(Switch {
@@ -57,15 +65,15 @@ pub(super) fn take<B>(request: &mut Request<B>) -> Option<Switch> {
             key,
         });
     }
-    if request.version() != Version::HTTP_11 {
+    let Incoming::Http1(body) = request.body_mut() else {
         return None;
-    }
+    };
+    let client = Promise::Http1(body.take_promise()?);
     let protocol = request.headers().get(header::UPGRADE)?.clone();
     if protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c") || !asks(request.headers()) {
         return None;
     }
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
-    let client = hyper::upgrade::on(&mut *request);
     let extended = protocol
         .as_bytes()
         .eq_ignore_ascii_case(WEBSOCKET.as_bytes())
@@ -89,6 +97,14 @@ fn asks(headers: &http::HeaderMap) -> bool {
             line.split(',')
                 .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
         })
+}
+
+/// Joins the two sides of a granted switch.
+async fn relayed<C>(context: &Context, client: C, application: Tunnel, record: Record)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    relay::relay(context, client, application, record).await;
 }
 
 impl Switch {
@@ -146,7 +162,6 @@ impl Switch {
             Ok(answer) => answer,
             Err(refusal) => return Err((refusal, exchange)),
         };
-        context.switch_granted();
         let (mut record, in_flight) = exchange.into_parts();
         // A tunnel over HTTP/2 shares its connection, which must not count as idle; one over
         // HTTP/1 has taken it, and the end of the client's bytes is the tunnel's own affair.
@@ -163,13 +178,22 @@ impl Switch {
                     return;
                 }
             };
-            match self.client.await {
-                Ok(client) => relay::upgraded(&tunnel_context, client, application, record).await,
-                Err(error) => {
-                    tracing::debug!(%error, "client left before the switch");
-                    record.flag(CLIENT_GONE);
-                }
-            }
+            let context = &tunnel_context;
+            let left: BoxError = match self.client {
+                Promise::Http1(client) => match client.await {
+                    Ok(client) => return relayed(context, client, application, record).await,
+                    Err(error) => error.into(),
+                },
+                Promise::Http2(client) => match client.await {
+                    Ok(client) => {
+                        let client = TokioIo::new(client);
+                        return relayed(context, client, application, record).await;
+                    }
+                    Err(error) => error.into(),
+                },
+            };
+            tracing::debug!(error = %left, "client left before the switch");
+            record.flag(CLIENT_GONE);
         });
         Ok(answer)
     }

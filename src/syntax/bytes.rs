@@ -39,7 +39,7 @@ const fn classes() -> [u8; 256] {
                 classes[byte] |= METHOD;
             }
         }
-        // The same bytes as the `http` crate's, so that hyper finds nothing to refuse.
+        // The same bytes as the `http` crate's, which has no words for what it refuses.
         if b.is_ascii_graphic() && !matches!(b, b'#' | b'<' | b'>') {
             if !matches!(b, b'?' | b'`') {
                 classes[byte] |= PATH;
@@ -106,7 +106,7 @@ pub fn are_value(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// What is let through must not be refused by hyper, whose refusal has no words.
+    /// What is let through must not be refused by the `http` crate, whose refusal has no words.
     #[test]
     fn paths_and_queries_are_those_of_the_http_crate() {
         for byte in 0..=127_u8 {

@@ -2,8 +2,7 @@
 //! leaps where it is data.
 //!
 //! Stricter than the grammar in two points that parsers disagree on: no white space beside the
-//! size, and no extension or trailer section without end. Of what clients send the bytes go on to
-//! hyper as they are, which drops extensions; of what the application sends the data is taken out.
+//! size, and no extension or trailer section without end.
 
 use super::{Limits, bytes};
 

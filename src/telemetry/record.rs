@@ -184,9 +184,9 @@ impl Record {
         Arc::clone(self.received.get_or_insert_default())
     }
 
-    /// The request goes to the application now.
+    /// The request goes to the application now: no time to speak of after its head was here.
     pub fn sent(&mut self) {
-        self.sent = Some(Instant::now());
+        self.sent = Some(self.start);
     }
 
     /// The head of the application's answer is here.

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Version};
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+use super::Incoming;
 use crate::config;
 use crate::proxy::activity::{Activity, Upload};
 use crate::proxy::headers::strip_trailers;
@@ -30,7 +30,6 @@ pub struct RequestBody(Option<Box<Streaming>>);
 #[derive(Debug)]
 struct Streaming {
     inner: Incoming,
-    is_http2: bool,
     received: Transferred,
     left: u64,
     timeout: Duration,
@@ -120,12 +119,10 @@ pub(in crate::proxy) fn incoming(
     }
     let fate = Fate::default();
     let expects = parts.headers.contains_key(http::header::EXPECT);
-    let version = parts.version;
     let mut request = Request::from_parts(parts, RequestBody(None));
     let gate = expects.then(|| Gate::on(&mut request));
     *request.body_mut() = RequestBody(Some(Box::new(Streaming {
         inner,
-        is_http2: version == Version::HTTP_2,
         received: record.count_received(),
         left,
         timeout: limits.request_body_timeout,
@@ -170,7 +167,7 @@ impl Streaming {
             ready!(gate.poll_open(cx));
             self.gate = None;
         }
-        let Poll::Ready(polled) = Pin::new(&mut self.inner).poll_frame(cx) else {
+        let Poll::Ready(polled) = self.inner.poll_frame(cx) else {
             return self
                 .poll_timeout(cx)
                 .map(|()| Some(Err(RequestBodyFailure::Timeout)));
@@ -182,7 +179,7 @@ impl Streaming {
                 self.complete();
                 Poll::Ready(None)
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(RequestBodyFailure::of(&error)))),
+            Some(Err(failure)) => Poll::Ready(Some(Err(failure))),
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     strip_trailers(trailers);
@@ -208,7 +205,9 @@ impl Streaming {
 
     /// hyper takes a reset with NO_ERROR, and a connection that ends so, for the end of the body.
     fn broke_off(&self) -> bool {
-        self.is_http2 && self.upload.is_some() && !self.inner.is_end_stream()
+        matches!(self.inner, Incoming::Http2(_))
+            && self.upload.is_some()
+            && !self.inner.is_end_stream()
     }
 
     fn complete(&mut self) {
@@ -267,17 +266,6 @@ impl Body for RequestBody {
             .map_or(SizeHint::with_exact(0), |streaming| {
                 streaming.inner.size_hint()
             })
-    }
-}
-
-impl RequestBodyFailure {
-    /// [`crate::proxy::framing`] ends an unsound body with an error of its own kind.
-    fn of(error: &hyper::Error) -> Self {
-        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
-        match cause.map(std::io::Error::kind) {
-            Some(std::io::ErrorKind::InvalidData) => Self::Malformed,
-            _ => Self::ClientGone,
-        }
     }
 }
 

@@ -51,7 +51,7 @@ pub(in crate::proxy) struct ResponseBody {
     tail: Option<Box<Exchange>>,
     waiting: Option<Waiting>,
     idle: Option<Idle>,
-    /// Told one turn later: hyper writes out what came before only if there is a pause.
+    /// Told one turn later, so that what came before is written first.
     broken: Option<BoxError>,
 }
 
@@ -105,7 +105,7 @@ impl ResponseBody {
         idle: Option<Duration>,
     ) -> Self {
         if body.is_end_stream() {
-            // hyper never polls such a body.
+            // Nobody polls such a body.
             exchange.record.complete();
         }
         let idle = idle.map(|limit| Idle {
@@ -127,21 +127,13 @@ impl ResponseBody {
         };
         if let Some(data) = frame.data_ref() {
             exchange.record.body_bytes(data.len());
-            exchange.activity.given(data.len());
-            self.waiting = Some(exchange.activity.waiting());
+            // Whoever sends the last piece asks for no other, and drops this.
+            if !self.content.is_end() {
+                self.waiting = Some(exchange.activity.waiting());
+            }
         }
         if let Some(idle) = &mut self.idle {
             idle.timer.as_mut().reset(Instant::now() + idle.limit);
-        }
-    }
-
-    /// Whether the client has to take something first. Whoever writes it asks again.
-    fn is_held_back(&self) -> bool {
-        match (&self.content, &self.tail) {
-            (Content::Upstream(body), Some(exchange)) => exchange
-                .activity
-                .holds_back(|| body.piece().unwrap_or(usize::MAX)),
-            _ => false,
         }
     }
 
@@ -161,10 +153,6 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        if this.is_held_back() {
-            // What was given before still waits, and the clock of a client that takes nothing runs.
-            return Poll::Pending;
-        }
         this.waiting = None;
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));

@@ -32,7 +32,7 @@ pub(super) enum End {
         next: Pin<Box<Sleep>>,
         pause: Duration,
     },
-    /// Answered: what hyper still holds goes out first, and a pipelined request may begin.
+    /// Answered: what is still held goes out first, and a pipelined request may begin.
     Answered(Pin<Box<Sleep>>),
     Reached,
 }
@@ -48,8 +48,11 @@ impl Downstream {
             self.end = End::Reached;
             return Poll::Ready(Ok(()));
         }
-        // Whether it left is seen by the look below; a full send buffer only delays it.
-        let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        // That it has left is told here, or seen by the look below; a full send buffer delays it.
+        if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
+            self.end = End::Reached;
+            return Poll::Ready(Err(error));
+        }
         self.end = End::looking();
         self.poll_look(cx)
     }

@@ -41,6 +41,9 @@ pub(in crate::proxy) enum ConnectionOptions {
 
 /// Judges the `Connection` lines of a request.
 pub(in crate::proxy) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
+    if !headers.contains_key(header::CONNECTION) {
+        return ConnectionOptions::Fair;
+    }
     let abusive = listed(headers).any(|name| {
         let name = name.to_ascii_lowercase();
         UNLISTABLE.contains(&name.as_str()) || is_claim_spelled(&name)

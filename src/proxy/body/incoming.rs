@@ -1,0 +1,49 @@
+//! A request's body as it comes from the client, over either protocol.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::RequestBodyFailure;
+use crate::proxy::http1;
+
+/// A request's body as it comes from the client.
+#[derive(Debug)]
+pub(in crate::proxy) enum Incoming {
+    /// With what the request needs to leave HTTP.
+    Http1(http1::Body),
+    Http2(hyper::body::Incoming),
+}
+
+impl Incoming {
+    /// The next piece of it.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyFailure>>> {
+        match self {
+            Self::Http1(body) => body.poll_frame(cx),
+            Self::Http2(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|_| RequestBodyFailure::ClientGone),
+        }
+    }
+
+    /// Whether nothing more comes.
+    pub(in crate::proxy) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    /// How much more comes.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}
