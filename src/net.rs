@@ -7,15 +7,17 @@ mod connector;
 mod exposure;
 mod linger;
 mod listener;
+mod listening;
 mod prefixed;
 mod proxy_header;
 mod sniff;
 mod stream;
 
 pub use connector::{ConnectError, Connector};
-pub use exposure::{beyond_loopback, exposure, listening, own_address};
+pub use exposure::{beyond_loopback, exposure, own_address};
 pub use linger::{linger, linger_upload};
 pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind, look_after_clients};
+pub use listening::listening;
 pub use prefixed::Prefixed;
 pub use proxy_header::{
     ProxyHeaderError, encode as encode_proxy_header, encode_unknown as encode_unknown_proxy_header,
