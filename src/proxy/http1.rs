@@ -236,6 +236,11 @@ where
             match handling.poll(cx) {
                 Poll::Ready(Ok(response)) => {
                     work.handling.set(None);
+                    if is_switch(&response) && !matches!(work.upload, Upload::Over) {
+                        // What is left of the body would be taken for the other protocol.
+                        let early = "the application left HTTP before the request was whole";
+                        return Poll::Ready(Err(Failure::Answer(early.into())));
+                    }
                     self.answer(response);
                     return Poll::Ready(Ok(()));
                 }
@@ -260,7 +265,7 @@ where
     /// Begins to answer.
     fn answer(&mut self, response: Response<ResponseBody>) {
         let Some(work) = &mut self.work else { return };
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if !is_switch(&response) {
             work.tunnel = None;
         }
         work.asked.persists &= !self.is_leaving && !matches!(work.upload, Upload::Failed);
@@ -435,6 +440,11 @@ impl<F> Default for Work<F> {
             answer: None,
         }
     }
+}
+
+/// Whether `response` grants a switch; nothing else has this status.
+fn is_switch<B>(response: &Response<B>) -> bool {
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
 impl<E: Into<crate::upstream::BoxError>> From<Interrupted<E>> for Failure {

@@ -271,6 +271,24 @@ async fn another_token_than_websocket_passes_and_the_client_may_end_first() {
     assert!(seen.contains("upgrade: chat/1\r\n"), "{seen}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_body_is_not_taken_for_the_protocol_that_was_switched_to() {
+    let application = granting();
+    let served = Served::start(application.upstream(), &[]);
+    for (framing, part) in [
+        ("Content-Length: 10", "abc"),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n"),
+    ] {
+        let mut wire = served.client().http1(served.address()).await.unwrap();
+        let ask = ASK.replace("\r\n\r\n", &format!("\r\n{framing}\r\n\r\n{part}"));
+        wire.write(ask).await.unwrap();
+        let all = within("the end", wire.read_to_end()).await;
+        // Neither a switch nor an end that says that all is well.
+        assert!(all.is_err(), "{framing}: {all:?}");
+    }
+    assert!(!application.all_received().concat().contains("heard"));
+}
+
 // H1-17
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_unasked_or_to_another_protocol_is_502() {

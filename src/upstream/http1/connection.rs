@@ -172,9 +172,11 @@ impl<B: RequestBody> Connection<B> {
         }
     }
 
-    /// The socket behind a granted switch, with what had been read beyond it.
-    pub(super) fn into_raw(self) -> Prefixed<Stream> {
-        Prefixed::new(self.read.into_rest(), self.stream)
+    /// The socket behind a granted switch, with what had been read beyond it; `None` when the request
+    /// is not out: the rest of it would be taken for the other protocol.
+    pub(super) fn into_raw(self) -> Option<Prefixed<Stream>> {
+        let is_out = self.outgoing.is_none();
+        is_out.then(|| Prefixed::new(self.read.into_rest(), self.stream))
     }
 }
 

@@ -116,7 +116,7 @@ impl<B: RequestBody> Incoming<B> {
     /// The socket of a connection that has switched, with what had been read beyond the head.
     pub(in crate::upstream) fn into_raw(mut self) -> Option<Prefixed<Stream>> {
         let link = self.let_go()?;
-        Some(link.connection.into_raw())
+        link.connection.into_raw()
     }
 
     /// The body is over: the connection goes back to the pool if it is fit for it.
