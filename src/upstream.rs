@@ -151,7 +151,9 @@ impl<B: RequestBody> Upstream<B> {
     }
 
     /// Takes `request` on its way: encoded where it can be, so that what waits is small.
-    pub fn send(&self, request: Request<B>, prologue: Prologue) -> Sending<B> {
+    ///
+    /// `lines` are more of the head, whole lines together, for an application that speaks HTTP/1.1.
+    pub fn send(&self, request: Request<B>, lines: &[&[u8]], prologue: Prologue) -> Sending<B> {
         let shared = Arc::clone(&self.shared);
         // Anything but plain HTTP/1.1 is boxed, so that its state does not make every request's
         // future larger.
@@ -161,9 +163,9 @@ impl<B: RequestBody> Upstream<B> {
                 let sending = async move { connections.send(&shared, request, prologue).await };
                 Way::Boxed(Box::pin(within(limit, sending)))
             }
-            (_, None) => Way::Plain(http1::Sending::new(shared, request, prologue)),
+            (_, None) => Way::Plain(http1::Sending::new(shared, request, lines, prologue)),
             (_, limit) => {
-                let sending = http1::Sending::new(shared, request, prologue);
+                let sending = http1::Sending::new(shared, request, lines, prologue);
                 Way::Boxed(Box::pin(within(limit, sending.answer())))
             }
         })

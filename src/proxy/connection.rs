@@ -178,6 +178,9 @@ pub(super) fn serve(
     if session.is_in_clear() {
         forwarding = forwarding.in_clear();
     }
+    if !worker.upstream.is_http2() {
+        forwarding = forwarding.in_lines();
+    }
     let alpn = session.alpn;
     let telemetry = Arc::clone(&worker.telemetry);
     let activity = match alpn {

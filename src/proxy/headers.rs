@@ -10,7 +10,7 @@ mod lasting;
 mod trace;
 mod trailers;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use forwarded::{Forwarding, Trust, set_forwarded};
 pub(super) use hop_by_hop::{ConnectionOptions, connection_options, strip_hop_by_hop};
@@ -47,16 +47,20 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
 
 /// Gives the request an id where it has no usable one.
 pub(super) fn ensure_request_id(headers: &mut HeaderMap) {
-    let mut lines = headers.get_all(&REQUEST_ID).iter();
-    let usable = lines.next().is_some_and(|id| {
-        !id.is_empty()
-            && id.len() <= REQUEST_ID_MAX
-            && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    });
+    let mut given = match headers.entry(REQUEST_ID) {
+        Entry::Vacant(none) => {
+            none.insert(random_id());
+            return;
+        }
+        Entry::Occupied(given) => given,
+    };
+    let id = given.get();
+    let is_usable = !id.is_empty()
+        && id.len() <= REQUEST_ID_MAX
+        && id.as_bytes().iter().all(u8::is_ascii_graphic);
     // Of two nobody could say which one the other log has.
-    let usable = usable && lines.next().is_none();
-    if !usable {
-        headers.insert(REQUEST_ID, random_id());
+    if !is_usable || given.iter().nth(1).is_some() {
+        given.insert(random_id());
     }
 }
 

@@ -113,13 +113,17 @@ fn prepare(
     let (mut request, fate) =
         body::incoming(request, &mut exchange.record, &context.activity, limits)
             .map_err(Refusal::Body)?;
-    to_upstream(context, &mut request, host)?;
+    to_upstream(context, &mut request, host.clone())?;
     if let Some(switch) = &switch {
         switch.ask(&mut request, context.worker.upstream.is_http2())?;
     }
     exchange.record.sent();
+    let lines = context.forwarding.lines(host.as_ref());
     Ok(Prepared {
-        sending: context.worker.upstream.send(request, prologue(context)),
+        sending: context
+            .worker
+            .upstream
+            .send(request, &lines, prologue(context)),
         fate,
         switch,
     })

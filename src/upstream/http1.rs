@@ -36,8 +36,13 @@ pub(super) struct Sending<B: RequestBody> {
 }
 
 impl<B: RequestBody> Sending<B> {
-    pub(super) fn new(shared: Arc<Shared<B>>, request: Request<B>, prologue: Prologue) -> Self {
-        let mut outgoing = Box::new(Outgoing::new(request));
+    pub(super) fn new(
+        shared: Arc<Shared<B>>,
+        request: Request<B>,
+        lines: &[&[u8]],
+        prologue: Prologue,
+    ) -> Self {
+        let mut outgoing = Box::new(Outgoing::new(request, lines));
         if outgoing.has_body() {
             outgoing.gather(shared.piece());
         }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::identity::Identity;
+use crate::message::encode_field;
 use crate::tls::Client;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -22,14 +23,25 @@ static HTTP: HeaderValue = HeaderValue::from_static("http");
 /// What a connection says of its client.
 #[derive(Debug)]
 pub(in crate::proxy) struct Forwarding {
-    client: HeaderValue,
-    port: HeaderValue,
+    words: Words,
     proto: &'static HeaderValue,
     /// The element of `Forwarded`, when it is wanted.
     element: Option<String>,
     trust: Trust,
     /// What its certificate says, where certificates are asked for.
     identity: Option<Identity>,
+}
+
+/// Who the client is and where it came in.
+#[derive(Debug)]
+enum Words {
+    Fields {
+        client: HeaderValue,
+        port: HeaderValue,
+    },
+    /// With the protocol, as lines of a head for HTTP/1.1: the same for every request, and a request
+    /// need not look them up, keep them and encode them one by one.
+    Lines(Vec<u8>),
 }
 
 /// Whether the peer's own forwarding headers are believed.
@@ -57,8 +69,10 @@ impl Forwarding {
             false => format!("for={ip};proto=https"),
         });
         Self {
-            client: value(&ip.to_string()),
-            port: HeaderValue::from(server.port()),
+            words: Words::Fields {
+                client: value(&ip.to_string()),
+                port: HeaderValue::from(server.port()),
+            },
             proto: &HTTPS,
             element,
             trust,
@@ -93,6 +107,34 @@ impl Forwarding {
             ..self
         }
     }
+
+    /// The same for an application that speaks HTTP/1.1: in [`Self::lines`] where nothing that a client
+    /// says is continued, else in fields as before.
+    pub(in crate::proxy) fn in_lines(self) -> Self {
+        let (Trust::Stranger, Words::Fields { client, port }) = (self.trust, &self.words) else {
+            return self;
+        };
+        let mut lines = Vec::new();
+        for (name, value) in [(FOR, client), (PROTO, self.proto), (PORT, port)] {
+            encode_field(name.as_str(), value.as_bytes(), &mut lines);
+        }
+        lines.shrink_to_fit();
+        Self {
+            words: Words::Lines(lines),
+            ..self
+        }
+    }
+
+    /// What is told in lines of the head, for a request to `host`; nothing of what is in fields.
+    pub(in crate::proxy) fn lines<'a>(&'a self, host: Option<&'a HeaderValue>) -> [&'a [u8]; 4] {
+        match (&self.words, host) {
+            (Words::Fields { .. }, _) => [b""; 4],
+            (Words::Lines(lines), None) => [lines, b"", b"", b""],
+            (Words::Lines(lines), Some(host)) => {
+                [lines, b"x-forwarded-host: ", host.as_bytes(), b"\r\n"]
+            }
+        }
+    }
 }
 
 impl Trust {
@@ -107,7 +149,7 @@ impl Trust {
     }
 }
 
-/// Sets the forwarding headers of a request for `host`.
+/// Sets the forwarding headers of a request for `host`, but for what is told in lines.
 pub(in crate::proxy) fn set_forwarded(
     headers: &mut HeaderMap,
     forwarding: &Forwarding,
@@ -115,20 +157,20 @@ pub(in crate::proxy) fn set_forwarded(
 ) {
     let speaker = forwarding.speaker();
     remove_claims(headers, speaker);
-    let chain = match headers.get(&FOR) {
-        None => forwarding.client.clone(),
-        Some(_) => joined(headers, &FOR, forwarding.client.as_bytes()),
-    };
-    headers.insert(FOR, chain);
-    if let (None, Some(host)) = (headers.get(&HOST), host) {
-        headers.insert(HOST, host.clone());
+    if let Words::Fields { client, port } = &forwarding.words {
+        let chain = match headers.get(&FOR) {
+            None => client.clone(),
+            Some(_) => joined(headers, &FOR, client.as_bytes()),
+        };
+        headers.insert(FOR, chain);
+        if let (None, Some(host)) = (headers.get(&HOST), host) {
+            headers.insert(HOST, host.clone());
+        }
+        headers
+            .entry(PROTO)
+            .or_insert_with(|| forwarding.proto.clone());
+        headers.entry(PORT).or_insert_with(|| port.clone());
     }
-    headers
-        .entry(PROTO)
-        .or_insert_with(|| forwarding.proto.clone());
-    headers
-        .entry(PORT)
-        .or_insert_with(|| forwarding.port.clone());
     if let Some(element) = &forwarding.element {
         let element = match host.and_then(|host| host.to_str().ok()) {
             Some(host) => format!("{element};host=\"{host}\""),
@@ -271,6 +313,39 @@ mod tests {
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-host"], "app.example");
         assert_eq!(headers["x-forwarded-port"], "8443");
+    }
+
+    #[test]
+    fn lines_say_what_fields_say() {
+        let host = HeaderValue::from_static("app.example");
+        let (client, server) = (([192, 0, 2, 7], 999).into(), ([10, 0, 0, 1], 8443).into());
+        let policy = Headers::default();
+        let of = |trust| Forwarding::new(client, server, trust, None, &policy);
+        for in_clear in [false, true] {
+            for host in [None, Some(&host)] {
+                let forwarding = || match in_clear {
+                    true => of(Trust::Stranger).in_clear(),
+                    false => of(Trust::Stranger),
+                };
+                let mut fields = HeaderMap::new();
+                set_forwarded(&mut fields, &forwarding(), host);
+                let mut encoded = Vec::new();
+                for name in [FOR, PROTO, PORT, HOST] {
+                    if let Some(value) = fields.get(&name) {
+                        encode_field(name.as_str(), value.as_bytes(), &mut encoded);
+                    }
+                }
+                let lines = forwarding().in_lines();
+                let mut claims = HeaderMap::new();
+                claims.insert(FOR, HeaderValue::from_static("1.2.3.4"));
+                set_forwarded(&mut claims, &lines, host);
+                assert!(claims.is_empty());
+                assert_eq!(lines.lines(host).concat(), encoded);
+                assert!(forwarding().lines(host).concat().is_empty());
+            }
+        }
+        let continued = of(Trust::Proxy).in_lines();
+        assert!(continued.lines(Some(&host)).concat().is_empty());
     }
 
     #[test]

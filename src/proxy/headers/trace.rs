@@ -16,6 +16,11 @@ pub(in crate::proxy) fn continue_trace(
     headers: &mut HeaderMap,
     start: TraceStart,
 ) -> Option<TraceContext> {
+    // One pass over the names spares two look-ups: most requests have neither.
+    let is_any = |name: &HeaderName| *name == TRACEPARENT || *name == TRACESTATE;
+    if start == TraceStart::Never && !headers.keys().any(is_any) {
+        return None;
+    }
     let mut lines = headers.get_all(&TRACEPARENT).iter();
     let (first, second) = (lines.next(), lines.next());
     let is_there = first.is_some();

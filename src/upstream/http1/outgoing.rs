@@ -28,8 +28,8 @@ pub(super) struct Outgoing<B> {
 
 impl<B: RequestBody> Outgoing<B> {
     /// Encodes the head of `request`, whose target and header fields are as the application is to see
-    /// them; nothing of an earlier hop's framing but a length is among those.
-    pub(super) fn new(request: Request<B>) -> Self {
+    /// them; nothing of an earlier hop's framing but a length is among those. Behind them come `lines`.
+    pub(super) fn new(request: Request<B>, lines: &[&[u8]]) -> Self {
         let (mut parts, body) = request.into_parts();
         let body = (!body.is_end_stream()).then_some(body);
         let mut head = Vec::with_capacity(USUAL_HEAD);
@@ -48,6 +48,9 @@ impl<B: RequestBody> Outgoing<B> {
         };
         for (name, value) in &parts.headers {
             encode_field(name.as_str(), value.as_bytes(), &mut head);
+        }
+        for part in lines {
+            head.extend_from_slice(part);
         }
         head.extend_from_slice(b"\r\n");
         Self {
@@ -166,7 +169,7 @@ mod tests {
     async fn sent(request: Request<Body>) -> Result<String, Error> {
         let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
         let mut stream = Stream::unix(ours);
-        let mut outgoing = Outgoing::new(request);
+        let mut outgoing = Outgoing::new(request, &[]);
         std::future::poll_fn(|cx| outgoing.poll_write(&mut stream, cx)).await?;
         assert!(outgoing.is_out());
         drop(stream);
@@ -254,7 +257,7 @@ mod tests {
             (Method::PUT, full("a"), true, false),
             (Method::POST, full("a"), false, true),
         ] {
-            let mut outgoing = Box::new(Outgoing::new(request(method, &[], body)));
+            let mut outgoing = Box::new(Outgoing::new(request(method, &[], body), &[]));
             if has_left {
                 let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
                 let mut stream = Stream::unix(ours);
