@@ -8,6 +8,7 @@ use crate::support::background::Gate;
 use crate::support::h1::Wire;
 use crate::support::h2::whole;
 use crate::support::hyper_application::Hyper;
+use crate::support::requests::get;
 use crate::support::sidecar::{Served, Signal};
 use crate::support::wait::{PATIENCE, eventually_async, within};
 
@@ -82,6 +83,33 @@ async fn idle_connections_end_in_order_and_nobody_waits_for_them() {
 }
 
 // LIFE-01
+// The client of an idle connection may send its next request just as the drain would close it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_has_arrived_before_its_idle_connection_closes_is_answered() {
+    let application = Raw::answering(OK);
+    let served = Served::start(application.upstream(), &["--drain-delay", "0s"]);
+    let client = served.client();
+    let mut wires = Vec::new();
+    for _ in 0..20 {
+        let mut wire = client.http1(served.address()).await.unwrap();
+        wire.write(get("/")).await.unwrap();
+        assert_eq!(wire.response().await.unwrap().status, 200);
+        wires.push(wire);
+    }
+    // Both arrive while the sidecar does nothing, and it learns of them at once.
+    served.sidecar.signal(Signal::STOP);
+    for wire in &mut wires {
+        wire.write(get("/next")).await.unwrap();
+    }
+    served.sidecar.signal(Signal::TERM);
+    served.sidecar.signal(Signal::CONT);
+    for wire in &mut wires {
+        let response = within("the answer", wire.response()).await.unwrap();
+        assert_eq!((response.status, response.text().as_str()), (200, "ok"));
+    }
+    assert_eq!(ended(served).0, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn new_http2_connections_are_served_during_the_drain_delay() {
     let application = Raw::answering(OK);
