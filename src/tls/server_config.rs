@@ -105,7 +105,8 @@ impl Recipe {
         };
         let mut config = builder.with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = match self.offer {
-            Offer::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            // The last for clients that offer what they speak and no more (`curl --http1.0`).
+            Offer::Http => [&b"h2"[..], b"http/1.1", b"http/1.0"].map(Vec::from).into(),
             Offer::Raw => Vec::new(),
         };
         // Stateless (RFC 5077, RFC 8446 section 4.6.1): no shared cache is locked per handshake.

@@ -156,13 +156,15 @@ fn aes_128_is_chosen_before_aes_256_and_chacha20_for_clients_that_like_it_best()
 
 // TLS-07
 #[test]
-fn alpn_takes_h2_then_http_1_1_and_none_means_http_1_1() {
+fn alpn_takes_h2_then_http_1_1_then_1_0_and_none_means_http_1_1() {
     let application = Hyper::saying("served");
     let served = Served::start(application.upstream(), &[]);
     let client = SClient::of(&served);
     let cases = [
         (&["-alpn", "http/1.1,h2"][..], "ALPN protocol: h2"),
         (&["-alpn", "http/1.1"], "ALPN protocol: http/1.1"),
+        (&["-alpn", "http/1.0,http/1.1"], "ALPN protocol: http/1.1"),
+        (&["-alpn", "http/1.0"], "ALPN protocol: http/1.0"),
         (&["-alpn", "spdy/1,http/1.1"], "ALPN protocol: http/1.1"),
         (&[], "No ALPN negotiated"),
     ];
