@@ -354,6 +354,8 @@ where
                     let reader = source.give(piece, is_last, cx);
                     if is_last {
                         (work.upload, work.source) = (Upload::Over, None);
+                        // The answer may be long in coming.
+                        self.read.shrink(FIRST_READ);
                     }
                     reader
                 }
