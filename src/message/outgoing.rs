@@ -4,7 +4,7 @@
 //! asked for when the stream has taken the last, and what the stream holds is sent when nothing comes at
 //! once.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -218,38 +218,51 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
                 let rest = left.checked_sub(data.len() as u64);
                 let rest = rest.filter(|rest| *rest == 0 || !is_last);
                 *left = rest.ok_or(Interrupted::WrongLength)?;
-                self.put(Vec::new(), data, b"");
+                self.put(data, b"");
             }
             Coding::Chunked(_) => {
-                let size = match data.is_empty() {
-                    true => Vec::new(),
-                    false => format!("{:x}\r\n", data.len()).into_bytes(),
-                };
+                if !data.is_empty() {
+                    // Writing to memory does not fail.
+                    let _ = self.framing(|out| write!(out, "{:x}\r\n", data.len()));
+                }
                 let behind: &[u8] = match (data.is_empty(), is_last) {
                     (false, false) => b"\r\n",
                     (false, true) => b"\r\n0\r\n\r\n",
                     (true, false) => b"",
                     (true, true) => b"0\r\n\r\n",
                 };
-                self.put(size, data, behind);
+                self.put(data, behind);
             }
-            Coding::UntilClose => self.put(Vec::new(), data, b""),
+            Coding::UntilClose => self.put(data, b""),
         }
         Ok(())
     }
 
-    /// Has `data` written with what is in front of it and behind it.
-    fn put(&mut self, before: Vec<u8>, data: Bytes, behind: &'static [u8]) {
+    /// Has what `write` writes sent next, where the head is unless a piece waits already.
+    fn framing<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         if self.is_first() {
-            self.before.extend_from_slice(&before);
-            (self.data, self.behind) = (data, behind);
-            return;
+            return write(&mut self.before);
         }
-        for bytes in [before.into(), data, Bytes::from_static(behind)] {
-            if !bytes.is_empty() {
-                self.more_bytes += bytes.len();
-                self.more.push(bytes);
-            }
+        let mut framing = Vec::new();
+        let written = write(&mut framing);
+        self.push(framing.into());
+        written
+    }
+
+    /// Has `data` sent next, and `behind` behind it.
+    fn put(&mut self, data: Bytes, behind: &'static [u8]) {
+        if self.is_first() {
+            (self.data, self.behind) = (data, behind);
+        } else {
+            self.push(data);
+            self.push(Bytes::from_static(behind));
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.more_bytes += bytes.len();
+            self.more.push(bytes);
         }
     }
 
@@ -260,14 +273,13 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
             Coding::Length(0) | Coding::UntilClose => Ok(()),
             Coding::Length(_) => Err(Interrupted::WrongLength),
             Coding::Chunked(announced) => {
+                let announced = trailers.iter().filter(|(name, _)| announced.contains(name));
                 let mut section = b"0\r\n".to_vec();
-                for (name, value) in trailers {
-                    if announced.contains(name) {
-                        encode_field(name.as_str(), value.as_bytes(), &mut section);
-                    }
+                for (name, value) in announced {
+                    encode_field(name.as_str(), value.as_bytes(), &mut section);
                 }
                 section.extend_from_slice(b"\r\n");
-                self.put(section, Bytes::new(), b"");
+                self.framing(|out| out.extend_from_slice(&section));
                 Ok(())
             }
         }
