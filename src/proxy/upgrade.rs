@@ -11,14 +11,14 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{Exchange, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::Refusal;
 use super::{headers, http1, relay, websocket};
-use crate::telemetry::record::{CLIENT_GONE, Record};
-use crate::upstream::{self, BoxError, Tunnel};
+use crate::message::is_option;
+use crate::telemetry::record::CLIENT_GONE;
+use crate::upstream::{self, BoxError};
 
 /// The protocol of a granted switch, when the downstream side is HTTP/2.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -92,19 +92,7 @@ fn asks(headers: &http::HeaderMap) -> bool {
     headers
         .get_all(header::CONNECTION)
         .iter()
-        .filter_map(|line| line.to_str().ok())
-        .any(|line| {
-            line.split(',')
-                .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
-        })
-}
-
-/// Joins the two sides of a granted switch.
-async fn relayed<C>(context: &Context, client: C, application: Tunnel, record: Record)
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-{
-    relay::relay(context, client, application, record).await;
+        .any(|line| is_option(line.as_bytes(), "upgrade"))
 }
 
 impl Switch {
@@ -181,13 +169,16 @@ impl Switch {
             let context = &tunnel_context;
             let left: BoxError = match self.client {
                 Promise::Http1(client) => match client.await {
-                    Ok(client) => return relayed(context, client, application, record).await,
+                    Ok(client) => {
+                        relay::relay(context, client, application, record).await;
+                        return;
+                    }
                     Err(error) => error.into(),
                 },
                 Promise::Http2(client) => match client.await {
                     Ok(client) => {
-                        let client = TokioIo::new(client);
-                        return relayed(context, client, application, record).await;
+                        relay::relay(context, TokioIo::new(client), application, record).await;
+                        return;
                     }
                     Err(error) => error.into(),
                 },
