@@ -1,6 +1,6 @@
 //! What a connection is doing, as its timers need to know it.
 //!
-//! Written by the socket wrapper and the requests, read by the serve loop: a few relaxed atomics
+//! Written by the protocols, the stream and the requests, read by the serve loop: a few relaxed atomics
 //! per request instead of a timer re-armed per request. All of them run on one thread; the
 //! atomics are there because hyper wants tasks that could move.
 

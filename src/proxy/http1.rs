@@ -36,7 +36,7 @@ use crate::syntax::{Chunked, Limits, Step};
 use answer::Asked;
 pub(super) use fault::HeadFault;
 pub(super) use feed::{Incoming as Body, Promise};
-use feed::{Reader, Source, Wanted};
+use feed::{Reader, Source};
 use head::{BodyFraming, Head, Scan, Terms};
 use upload::Upload;
 
@@ -335,7 +335,7 @@ where
                     _ => Poll::Pending,
                 };
             };
-            if source.wanted(cx) != Wanted::Piece {
+            if !source.is_wanted(cx) {
                 return Poll::Pending;
             }
             if std::mem::take(&mut work.expects_continue) {

@@ -31,17 +31,6 @@ pub(in crate::proxy) type Promise = oneshot::Receiver<Switched>;
 #[derive(Debug)]
 pub(super) struct Source(Arc<Feed>);
 
-/// What whoever reads the body waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// The next piece.
-    Piece,
-    /// Nothing now.
-    Nothing,
-    /// Nothing any more.
-    Gone,
-}
-
 /// Who was given a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
@@ -61,7 +50,6 @@ struct State {
     left: Option<u64>,
     end: End,
     is_wanted: bool,
-    is_read: bool,
     reader: Option<Waker>,
     connection: Option<Waker>,
 }
@@ -81,7 +69,6 @@ pub(super) fn feed(length: Option<u64>) -> (Source, Incoming) {
         left: length,
         end: End::Open,
         is_wanted: false,
-        is_read: true,
         reader: None,
         connection: None,
     })));
@@ -99,17 +86,14 @@ impl Feed {
 }
 
 impl Source {
-    /// What is wanted. The connection's task is woken when that changes.
-    pub(super) fn wanted(&self, cx: &mut Context<'_>) -> Wanted {
+    /// Whether a piece is wanted, which it never is again when nobody reads any more. If none is, the
+    /// connection's task is woken when one is.
+    pub(super) fn is_wanted(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.0.state();
-        if !state.is_read {
-            return Wanted::Gone;
+        if !state.is_wanted {
+            note(&mut state.connection, cx);
         }
-        if state.is_wanted {
-            return Wanted::Piece;
-        }
-        note(&mut state.connection, cx);
-        Wanted::Nothing
+        state.is_wanted
     }
 
     /// Gives the next piece, the last if nothing comes behind it.
@@ -216,11 +200,8 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         if let Some(feed) = &self.feed {
             let mut state = feed.state();
-            state.is_read = false;
+            state.is_wanted = false;
             state.next = None;
-            if let Some(connection) = state.connection.take() {
-                connection.wake();
-            }
         }
     }
 }
@@ -266,14 +247,14 @@ mod tests {
         let waker = Waker::from(Arc::clone(&task));
         let mut cx = Context::from_waker(&waker);
         let (source, mut body) = feed(Some(5));
-        assert_eq!(source.wanted(&mut cx), Wanted::Nothing);
+        assert!(!source.is_wanted(&mut cx));
         assert!(body.poll_frame(&mut cx).is_pending());
-        assert_eq!(source.wanted(&mut cx), Wanted::Piece);
+        assert!(source.is_wanted(&mut cx));
         assert_eq!(
             source.give(Some(Frame::data("abc".into())), false, &cx),
             Reader::Same
         );
-        assert_eq!(source.wanted(&mut cx), Wanted::Nothing);
+        assert!(!source.is_wanted(&mut cx));
         assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(data(body.poll_frame(&mut cx)), "abc");
         assert_eq!(body.size_hint().exact(), Some(2));
@@ -295,20 +276,20 @@ mod tests {
         ];
         let [mut here, mut there] = wakers.each_ref().map(Context::from_waker);
         let (source, mut body) = feed(None);
-        assert_eq!(source.wanted(&mut here), Wanted::Nothing);
+        assert!(!source.is_wanted(&mut here));
         assert!(body.poll_frame(&mut there).is_pending());
         assert_eq!(ours.woken(), 1);
-        assert_eq!(source.wanted(&mut here), Wanted::Piece);
+        assert!(source.is_wanted(&mut here));
         assert_eq!(
             source.give(Some(Frame::data("a".into())), false, &here),
             Reader::Other
         );
         assert_eq!(theirs.woken(), 1);
         assert_eq!(data(body.poll_frame(&mut there)), "a");
-        assert_eq!(source.wanted(&mut here), Wanted::Nothing);
+        assert!(!source.is_wanted(&mut here));
+        assert!(body.poll_frame(&mut there).is_pending());
         drop(body);
-        assert_eq!(ours.woken(), 1);
-        assert_eq!(source.wanted(&mut here), Wanted::Gone);
+        assert!(!source.is_wanted(&mut here), "nobody reads any more");
     }
 
     #[test]
