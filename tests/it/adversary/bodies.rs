@@ -158,3 +158,24 @@ async fn trailers_lose_what_may_not_stand_in_them() {
         (1, &http::HeaderValue::from_static("1"))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_reach_whoever_takes_them_and_nobody_else() {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+                  2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n";
+    let application = answering_by_number(vec![answer.into()]);
+    let served = Served::start(application.upstream(), &[]);
+    for (fields, trailers) in [
+        ("", ""),
+        ("TE: gzip\r\n", ""),
+        ("TE: trailers\r\n", "x-sum: 1\r\n"),
+        ("TE: gzip;q=0.5, Trailers\r\n", "x-sum: 1\r\n"),
+        ("TE: gzip\r\nTE: trailers\r\n", "x-sum: 1\r\n"),
+    ] {
+        let request = format!("GET /0 HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        let response = super::send(&served, &request).await.unwrap();
+        assert_eq!(response.text(), "ok");
+        let found = response.trailers.to_ascii_lowercase();
+        assert_eq!(found, trailers, "{fields:?}");
+    }
+}
