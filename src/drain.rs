@@ -7,13 +7,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
-use tokio::task::{self, AbortHandle};
 use tokio_util::task::TaskTracker;
 
 /// How far the way out has come.
@@ -62,68 +61,6 @@ pub struct Signal {
 /// are waited for by themselves.
 #[derive(Debug, Clone, Copy)]
 pub struct Background;
-
-/// Runs the streams of one HTTP/2 connection, and can end some or all of them.
-///
-/// The connection waits for its streams by itself; ending one resets it at the client.
-#[derive(Debug, Clone, Default)]
-pub struct Streams(Arc<Mutex<Running>>);
-
-#[derive(Debug, Default)]
-struct Running {
-    tasks: Vec<AbortHandle>,
-    /// Length at which finished tasks are let go: twice what was left the last time.
-    sweep_at: usize,
-}
-
-impl Streams {
-    /// Fewer handles than this are not worth a sweep.
-    const FEW: usize = 8;
-
-    /// Ends every stream that has not ended.
-    pub fn end_all(&self) {
-        let running = std::mem::take(&mut self.lock().tasks);
-        for task in running {
-            task.abort();
-        }
-    }
-
-    /// Ends the streams whose tasks are `ended`.
-    pub fn end(&self, ended: &[task::Id]) {
-        for task in &self.lock().tasks {
-            if ended.contains(&task.id()) {
-                task.abort();
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
-        // One connection's own, and its tasks run on one thread: never contended.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<F> hyper::rt::Executor<F> for Streams
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place streams start"
-    )]
-    fn execute(&self, stream: F) {
-        // As it is: a block around it would hold it twice, and every stream is moved about.
-        let task = tokio::spawn(stream);
-        let mut running = self.lock();
-        if running.tasks.len() >= running.sweep_at.max(Self::FEW) {
-            // A finished task's memory stays as long as its handle does.
-            running.tasks.retain(|task| !task.is_finished());
-            running.sweep_at = running.tasks.len() * 2;
-        }
-        running.tasks.push(task.abort_handle());
-    }
-}
 
 impl Default for Drain {
     fn default() -> Self {

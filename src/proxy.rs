@@ -10,11 +10,11 @@ mod activity;
 mod body;
 mod checks;
 mod connection;
+mod date;
 mod downstream;
 mod entitlement;
 mod error;
 mod establish;
-mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handshakes;

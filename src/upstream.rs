@@ -28,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 pub use body::Body;
-pub use error::{BoxError, Error};
+pub use error::{BoxError, Error, reset_code};
 pub use expectation::OnContinue;
 pub use outage::Outage;
 pub use tunnel::{Tunnel, upgraded};

@@ -2,14 +2,13 @@
 //!
 //! Written by the protocols, the stream and the requests, read by the serve loop: a few relaxed atomics
 //! per request instead of a timer re-armed per request. All of them run on one thread; the
-//! atomics are there because hyper wants tasks that could move.
+//! atomics are there because a task could move.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::task;
 use tokio::time::Instant;
 
 use crate::limits::Http2Room;
@@ -17,7 +16,7 @@ use crate::limits::Http2Room;
 /// Writes no longer than this move no data: HTTP/2's PING, SETTINGS and WINDOW_UPDATE.
 const KEEPING_ALIVE: usize = 32;
 
-/// More than this of uploads h2 never holds: the window of a connection.
+/// More than this of uploads is never held: the window of a connection.
 const MOST_UNREAD: u64 = super::http2::CONNECTION_WINDOW as u64;
 
 /// What a connection is doing.
@@ -29,7 +28,7 @@ pub(super) struct Activity {
     uploads: AtomicU32,
     /// HTTP/2 alone: memory for uploads.
     room: Option<Arc<Http2Room>>,
-    /// Bytes of uploads that h2 holds.
+    /// Bytes of uploads that have come and were not taken.
     unread: AtomicU64,
     has_unread: AtomicBool,
     /// Microseconds after `opened`, plus one: zero means no head is arriving.
@@ -38,6 +37,8 @@ pub(super) struct Activity {
     has_flooded: AtomicBool,
     idle_since: AtomicU64,
     waiting: Mutex<Held>,
+    /// HTTP/2 alone: the stream whose turn it is.
+    stream: AtomicU32,
     has_written: AtomicBool,
     cut: AtomicBool,
 }
@@ -53,8 +54,8 @@ struct Held {
 struct Piece {
     key: u64,
     since: Instant,
-    /// The task that runs the stream; HTTP/1 has none of its own.
-    task: Option<task::Id>,
+    /// HTTP/1 has none.
+    stream: u32,
 }
 
 /// A request in flight; dropped when its answer is over.
@@ -110,6 +111,7 @@ impl Activity {
             has_flooded: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             waiting: Mutex::default(),
+            stream: AtomicU32::new(0),
             has_written: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             room,
@@ -158,7 +160,7 @@ impl Activity {
         if let Some(room) = &self.room
             && n > 0
         {
-            // What h2 throws away is not told: never more than the window lets it hold.
+            // Never more than the window lets us hold.
             let before = self.unread.load(Relaxed);
             let unread = (before + n).min(MOST_UNREAD);
             self.unread.store(unread, Relaxed);
@@ -192,6 +194,11 @@ impl Activity {
         std::ptr::from_ref(self).addr()
     }
 
+    /// It is the turn of `stream`.
+    pub(super) fn is_at(&self, stream: u32) {
+        self.stream.store(stream, Relaxed);
+    }
+
     /// A piece of an answer waits for its client from now on.
     pub(super) fn waiting(self: &Arc<Self>) -> Waiting {
         let mut held = self.held();
@@ -200,7 +207,7 @@ impl Activity {
         held.pieces.push(Piece {
             key,
             since: Instant::now(),
-            task: task::try_id(),
+            stream: self.stream.load(Relaxed),
         });
         drop(held);
         Waiting {
@@ -215,10 +222,10 @@ impl Activity {
     }
 
     /// The streams whose pieces have waited since `limit` or longer.
-    pub(super) fn stalled(&self, limit: Instant) -> Vec<task::Id> {
+    pub(super) fn stalled(&self, limit: Instant) -> Vec<u32> {
         let held = self.held();
         let stalled = held.pieces.iter().filter(|piece| piece.since <= limit);
-        stalled.filter_map(|piece| piece.task).collect()
+        stalled.map(|piece| piece.stream).collect()
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -394,14 +401,13 @@ mod tests {
         let activity = Activity::new();
         let _request = activity.begin();
         let opened = Instant::now();
-        let mut streams = task::JoinSet::new();
-        let stream = Arc::clone(&activity);
-        let stream = streams.spawn(async move { stream.waiting() }).id();
-        let first = streams.join_next().await.unwrap().unwrap();
+        activity.is_at(7);
+        let first = activity.waiting();
         tokio::time::advance(Duration::from_secs(1)).await;
+        activity.is_at(9);
         let second = activity.waiting();
         assert_eq!(activity.watch(), Watch::Sending(opened));
-        assert_eq!(activity.stalled(opened), [stream]);
+        assert_eq!(activity.stalled(opened), [7]);
         drop(first);
         assert_eq!(
             activity.watch(),

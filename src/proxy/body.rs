@@ -4,10 +4,12 @@
 //! so that the record ends when the answer does. A request without a body costs no allocation
 //! here.
 
+mod feed;
 mod incoming;
 mod request;
 mod response;
 
+pub(super) use feed::{Feed, Reader, Source, feed};
 pub(super) use incoming::Incoming;
 pub use request::RequestBody;
 pub(super) use request::{Fate, RequestBodyFailure, incoming};

@@ -1,8 +1,8 @@
 //! What must hold of a request before anything of it is passed on.
 //!
 //! Ambiguity is refused, never repaired. The home of every shape check on a parsed request. What
-//! parsing an HTTP/1 head would hide is judged before, in [`super::http1`]; of HTTP/2, h2 refuses
-//! what makes a request malformed (RFC 9113 section 8.1.1) with a reset, but for what is here.
+//! parsing a head would hide is judged before, in [`super::http1`] and [`super::http2`], whose streams
+//! are reset for what makes a request malformed (RFC 9113 section 8.1.1), but for what is here.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
@@ -46,7 +46,7 @@ pub(super) fn number_of_fields<B>(request: &Request<B>, most: u16) -> Result<(),
 
 fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
     let protocol = request.extensions().get::<hyper::ext::Protocol>();
-    // h2 lets any text through here, and what is no `Upgrade` would leave a bare CONNECT.
+    // What is no `Upgrade` would leave a bare CONNECT.
     let is_extended_connect = protocol.is_some_and(|name| is_protocol(name.as_str()));
     match *request.method() {
         Method::TRACE => return Err(Refusal::MethodNotAllowed),
@@ -74,7 +74,7 @@ fn is_protocol(name: &str) -> bool {
         .all(|token| header::HeaderName::from_bytes(token.as_bytes()).is_ok())
 }
 
-/// What h2 lets through and HTTP/1 could not carry as it is meant.
+/// What HTTP/1 could not carry as it is meant.
 fn http2_fields<B>(request: &Request<B>) -> Result<(), Refusal> {
     // RFC 9113 section 8.2.1.
     let is_padded = |value: &HeaderValue| {
@@ -96,7 +96,7 @@ fn http2_fields<B>(request: &Request<B>) -> Result<(), Refusal> {
     {
         return Err(Refusal::BadRequest("the method is not in capitals"));
     }
-    // RFC 3986 section 3.1; h2 takes an empty one too.
+    // RFC 3986 section 3.1.
     let scheme = request.uri().scheme_str();
     if scheme.is_some_and(|scheme| !scheme.starts_with(|c: char| c.is_ascii_alphabetic())) {
         return Err(Refusal::BadRequest(
@@ -289,7 +289,7 @@ mod tests {
         };
         assert!(with("GET", "x", &["a b", ""]));
         for path in ["/\u{e4}", "/?\u{e4}", "#a", "?a"] {
-            // As h2 puts the parts together: each for itself.
+            // As they come: each for itself.
             let mut parts = http::uri::Parts::default();
             parts.scheme = Some(http::uri::Scheme::HTTPS);
             parts.authority = Some(Authority::from_static("a"));

@@ -9,31 +9,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
-use http_body::Body;
-use hyper::Request;
-use hyper::server::conn::http2::Connection as Http2Connection;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::activity::Activity;
-use super::body::Incoming;
 use super::downstream::{Downstream, Reader};
 use super::establish::{self, Established};
 use super::headers::{Forwarding, Trust};
-use super::serve::{self, Cut, Ended, Failure, Loop};
+use super::serve::{Ended, Failure, Loop};
 use super::{Permit, Worker, http, http1, http2, relay, tcp};
 use crate::config::Protocol;
-use crate::drain::{Signal, Stage, Streams};
+use crate::drain::{Signal, Stage};
 use crate::net::{linger, linger_upload};
 use crate::telemetry::metrics::Gauge;
 use crate::telemetry::record::{ConnectionFacts, Telemetry};
 use crate::tls::{Alpn, HandshakeFailure};
-use crate::upstream::BoxError;
 
 /// What a client is told whose request head did not arrive in time.
 const HEADER_TIMEOUT_ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
@@ -206,7 +198,7 @@ pub(super) fn serve(
     });
     let reader = match (policy.protocol, alpn) {
         (Protocol::Raw, _) | (_, Alpn::Http1) => Reader::Raw,
-        (_, Alpn::H2) => Reader::http2(policy.http.max_header_size),
+        (_, Alpn::H2) => Reader::http2(),
     };
     let downstream = Downstream::new(stream, activity, Arc::clone(&context.worker), reader);
     match (policy.protocol, alpn) {
@@ -222,9 +214,7 @@ async fn serve_http1(context: Arc<Context>, stream: Box<Downstream>, mut drain: 
     let connection = http1::Connection::new(Arc::clone(&context), stream, http::handle);
     // Boxed: it is moved once more at its end.
     let mut connection = Box::new(connection);
-    let ended = Loop::new(&context, &mut drain, Cut::EndOfInput)
-        .run(&mut *connection)
-        .await;
+    let ended = Loop::new(&context, &mut drain).run(&mut *connection).await;
     context.count_end(&ended);
     if let Some(stream) = connection.into_stream() {
         Box::pin(end_http1(&context, stream, ended)).await;
@@ -254,20 +244,12 @@ async fn end_http1(context: &Context, stream: Box<Downstream>, ended: Ended) {
 async fn serve_http2(context: Arc<Context>, stream: Box<Downstream>, mut drain: Signal) {
     let telemetry = &context.worker.telemetry;
     let _gauge = Gauge::enter(Arc::clone(telemetry), |t| &t.metrics.connections.http2);
-    let shared = Arc::clone(&context);
-    // Boxed: hyper and the runtime move a stream's future about a dozen times.
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let request = request.map(Incoming::Http2);
-        Box::pin(http::handle(Arc::clone(&shared), request))
-    });
-    let streams = Streams::default();
     let open = telemetry.metrics.connections.http2.value();
     let most = context.worker.http2.streams(open);
-    let connection = http2::server(&context.worker.policy, streams.clone(), most)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = http2::Connection::new(Arc::clone(&context), stream, http::handle, most);
     // Boxed, as that of HTTP/1 is: the future of either is as large as that of the larger.
     let mut connection = Box::new(connection);
-    let mut serving = Loop::new(&context, &mut drain, Cut::Reset(streams));
+    let mut serving = Loop::new(&context, &mut drain);
     let ended = serving.run(&mut *connection).await;
     context.count_end(&ended);
     if matches!(ended, Ended::Cut) {
@@ -320,34 +302,6 @@ impl Context {
             Ended::Cut => connections.failed.increment(),
         }
     }
-}
-
-impl<S, B> serve::Connection for Http2Connection<TokioIo<Box<Downstream>>, S, Streams>
-where
-    S: HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
-    Streams: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
-    Self: Future<Output = hyper::Result<()>> + Unpin,
-{
-    // GOAWAY comes in two steps (RFC 9113 section 6.8).
-    const LOSES_NOTHING: bool = true;
-
-    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Failure>> {
-        Future::poll(Pin::new(self), cx).map_err(Failure::Http2)
-    }
-
-    fn graceful_shutdown(&mut self) {
-        Self::graceful_shutdown(Pin::new(self));
-    }
-
-    fn may_rest(&self) -> bool {
-        false
-    }
-
-    // What h2 has agreed with its peer cannot be built again.
-    fn rest(&mut self) {}
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The client's stream as the protocols see it.
 //!
-//! What arrives over HTTP/2 is judged before hyper has it, by [`super::frames`]. Reads and writes are
-//! reported to the connection's timers, a client that takes no data is cut, and what the end of a
-//! client's bytes means is known in [`end`]. The rest goes straight through.
+//! Reads and writes are reported to the connection's timers, a client that takes no data is cut, one
+//! whose uploads take too much memory is not read, and what the end of a client's bytes means is known in
+//! [`end`]. The rest goes straight through.
 
 mod end;
 mod http2;
@@ -24,12 +24,6 @@ use end::End;
 use http2::Http2Reader;
 pub(super) use transport::Transport;
 
-/// Bytes read at once that hyper does not get at once, and thrown away at once.
-const ASIDE: usize = 4096;
-
-/// A frame of HTTP/2 as large as it usually may be, as TLS records.
-const FRAME: usize = 17 * 1024;
-
 /// The content of a TLS record at most (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
 
@@ -46,26 +40,22 @@ pub(super) struct Downstream {
     end: End,
 }
 
-/// What judges the bytes that arrive before anybody has them.
+/// How the bytes that arrive are read.
 pub(super) enum Reader {
-    /// HTTP/2.
+    /// HTTP/2: as memory allows.
     Http2(Http2Reader),
-    /// Nothing.
+    /// As they come.
     Raw,
 }
 
 impl Downstream {
     /// Boxed, because it changes hands: each future that has had it keeps room for it.
     pub(super) fn new(
-        mut stream: Transport,
+        stream: Transport,
         activity: Arc<Activity>,
         worker: Arc<Worker>,
         reader: Reader,
     ) -> Box<Self> {
-        if let Reader::Http2(_) = reader {
-            // It writes frame by frame, and more of them at once spares nothing.
-            stream.hold_at_most(FRAME);
-        }
         Box::new(Self {
             stream,
             activity,
@@ -108,13 +98,10 @@ impl Downstream {
         self.stream.poll_readable(cx)
     }
 
-    /// A flush does not count: h2 flushes whenever it looks, also when nothing waits.
-    fn count_written(&mut self, polled: &Poll<io::Result<usize>>) {
+    /// A flush does not count: what it writes was counted when it was taken.
+    fn count_written(&self, polled: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(n)) = polled {
             self.activity.wrote(*n);
-            if let Reader::Http2(reader) = &mut self.reader {
-                reader.wrote(*n);
-            }
         }
     }
 
@@ -146,9 +133,9 @@ impl Downstream {
 }
 
 impl Reader {
-    /// For HTTP/2 with header lists of `max_header_list` bytes at most.
-    pub(super) fn http2(max_header_list: u32) -> Self {
-        Self::Http2(Http2Reader::new(max_header_list))
+    /// For HTTP/2.
+    pub(super) fn http2() -> Self {
+        Self::Http2(Http2Reader::default())
     }
 }
 
@@ -185,10 +172,7 @@ impl AsyncWrite for Downstream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !matches!(self.reader, Reader::Http2(_))
-            && self.is_flushed
-            && slices.iter().map(|slice| slice.len()).sum::<usize>() > RECORD
-        {
+        if self.is_flushed && slices.iter().map(|slice| slice.len()).sum::<usize>() > RECORD {
             // What is taken here waits as TLS records until the socket takes it. Never more while
             // some of it does: that would pass for a client that takes data.
             let piece = self.worker.upstream.piece();

@@ -88,18 +88,29 @@ impl Shape {
     }
 }
 
-/// Ends the stream of a request for which there is no memory, if that is why it was refused: any
-/// answer would take some until its client reads it. Its client may send the request again (RFC 9113
-/// section 8.7).
-pub(super) fn reset(refusal: &Refusal, exchange: &mut Exchange) -> Option<h2::Error> {
+/// A request for which there is no memory is not answered: any answer would take some until its client
+/// reads it. Its stream is refused, and its client may send it again (RFC 9113 section 8.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unanswered;
+
+/// Whether a request gets no answer, as the record is told.
+pub(super) fn is_unanswered(refusal: &Refusal, exchange: &mut Exchange) -> bool {
     let Refusal::NoRoom = refusal else {
-        return None;
+        return false;
     };
     let answer = Answer::to(refusal);
     exchange.record.flag(answer.flag);
     exchange.record.status(answer.status);
-    Some(h2::Reason::REFUSED_STREAM.into())
+    true
 }
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("there is no memory for an answer")
+    }
+}
+
+impl std::error::Error for Unanswered {}
 
 /// Answers for the proxy: `refusal` becomes what the client sees and what the record says.
 pub(super) fn respond(

@@ -6,7 +6,6 @@
 mod forwarded;
 mod hop_by_hop;
 mod identity;
-mod lasting;
 mod trace;
 mod trailers;
 
@@ -14,7 +13,6 @@ use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use forwarded::{Forwarding, Trust, set_forwarded};
 pub(super) use hop_by_hop::{ConnectionOptions, connection_options, strip_hop_by_hop};
-pub(super) use lasting::let_go;
 pub(super) use trace::{continue_trace, hand_on};
 pub(super) use trailers::strip_trailers;
 

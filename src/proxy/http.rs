@@ -13,14 +13,13 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::body::{self, Exchange, Fate, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
-use super::error::{self, Refusal, Shape};
+use super::error::{self, Refusal, Shape, Unanswered};
 use super::http1::HeadFault;
 use super::upgrade::{self, Switch};
 use super::{checks, entitlement, headers, redirect};
 use crate::config::ProxyProtocolOut;
 use crate::net::encode_proxy_header;
 use crate::telemetry::record::Record;
-use crate::tls::Alpn;
 use crate::upstream::{self, Prologue};
 
 /// Answers one request.
@@ -29,7 +28,7 @@ use crate::upstream::{self, Prologue};
 pub(super) fn handle(
     context: Arc<Context>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ResponseBody>, h2::Error>> {
+) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> {
     let record = Record::open(&context.facts, &request);
     let mut exchange = Box::new(Exchange::new(record, &context.activity));
     let shape = Shape::of(&request);
@@ -41,19 +40,26 @@ pub(super) fn handle(
         };
         let mut response = match answered {
             Ok(response) => response,
-            Err((refusal, mut exchange)) => match error::reset(&refusal, &mut exchange) {
-                Some(reset) => return Err(reset),
-                None => error::respond(&refusal, shape, exchange),
-            },
+            Err((refusal, mut exchange)) => {
+                if error::is_unanswered(&refusal, &mut exchange) {
+                    return Err(Unanswered);
+                }
+                error::respond(&refusal, shape, exchange)
+            }
         };
         finish_head(&context, shape, &mut response);
         Ok(response)
     }
 }
 
-/// Answers an HTTP/1 head that is refused; nothing that it says is known.
-pub(super) fn refused(context: &Arc<Context>, fault: HeadFault) -> Response<ResponseBody> {
+/// Answers a head that is refused; nothing that it says is known.
+pub(super) fn refused(
+    context: &Arc<Context>,
+    fault: HeadFault,
+    version: Version,
+) -> Response<ResponseBody> {
     let mut request = Request::new(());
+    *request.version_mut() = version;
     *request.method_mut() = unknown_method();
     let mut record = Record::open(&context.facts, &request);
     record.forget_target();
@@ -222,9 +228,6 @@ fn to_downstream(
     let headers = response.headers_mut();
     headers::strip_hop_by_hop(headers);
     headers.remove(header::TE);
-    if context.facts.session.alpn == Alpn::H2 {
-        headers::let_go(headers);
-    }
     response
 }
 

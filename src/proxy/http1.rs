@@ -9,9 +9,8 @@
 //! so that every head had to be read twice, and which holds what a proxy has no use for.
 
 mod answer;
-mod date;
+mod body;
 mod fault;
-mod feed;
 mod head;
 mod upload;
 
@@ -21,22 +20,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::io::AsyncWrite as _;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::body::{Incoming, ResponseBody};
+use super::body::{Feed, Incoming, Reader, ResponseBody, Source, feed};
 use super::connection::Context;
 use super::downstream::Downstream;
+use super::error::Unanswered;
 use super::http;
 use super::serve::{self, Failure};
 use crate::message::{Coding, Interrupted, Outgoing, Read};
 use crate::net::Prefixed;
 use crate::syntax::{Chunked, Limits, Step};
 use answer::Asked;
+pub(super) use body::{Incoming as Body, Promise};
 pub(super) use fault::HeadFault;
-pub(super) use feed::{Incoming as Body, Promise};
-use feed::{Reader, Source};
 use head::{BodyFraming, Head, Scan, Terms};
 use upload::Upload;
 
@@ -95,7 +95,7 @@ struct Work<F> {
 
 impl<F> Connection<F>
 where
-    F: Future<Output = Result<Response<ResponseBody>, h2::Error>>,
+    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
 {
     pub(super) fn new(
         context: Arc<Context>,
@@ -188,17 +188,15 @@ where
             }
         };
         let is_head = *request.method() == Method::HEAD;
-        let mut body = Body::default();
-        let mut source = None;
-        if !matches!(upload, Upload::Over) {
-            let (giving, taking) = feed::feed(declared);
-            (source, body) = (Some(giving), taking);
-        }
-        let tunnel = terms.has_upgrade.then(|| {
-            let (tunnel, promise) = oneshot::channel();
-            body.promise(promise);
-            tunnel
-        });
+        let (source, body) = match upload {
+            Upload::Over => (None, Feed::default()),
+            _ => {
+                let (source, body) = feed(declared);
+                (Some(source), body)
+            }
+        };
+        let (tunnel, promise) = terms.has_upgrade.then(oneshot::channel).unzip();
+        let body = Body::new(body, promise);
         let handling = (self.handle)(
             Arc::clone(&self.context),
             request.map(|()| Incoming::Http1(body)),
@@ -217,7 +215,7 @@ where
 
     /// Answers a head that is refused, and with it all that follows.
     fn refuse(&mut self, fault: HeadFault) {
-        let response = http::refused(&self.context, fault);
+        let response = http::refused(&self.context, fault, Version::HTTP_11);
         let work = self.work.get_or_insert_with(Box::default);
         work.asked = Asked::REFUSED;
         work.upload = Upload::Failed;
@@ -391,7 +389,7 @@ where
 
 impl<F> serve::Connection for Connection<F>
 where
-    F: Future<Output = Result<Response<ResponseBody>, h2::Error>>,
+    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
 {
     // An idle connection is simply closed, and a request may be on its way on it.
     const LOSES_NOTHING: bool = false;
@@ -416,6 +414,13 @@ where
     fn graceful_shutdown(&mut self) {
         self.is_leaving = true;
     }
+
+    fn cut(&mut self) {
+        self.context.activity.cut();
+    }
+
+    // Whoever takes nothing of the one answer is found by the socket's own clock.
+    fn end_stalled(&mut self, _: Instant) {}
 
     fn may_rest(&self) -> bool {
         self.phase == Phase::Head && self.read.is_empty() && !self.is_at_rest

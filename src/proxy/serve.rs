@@ -12,9 +12,10 @@ use tokio::time::{Instant, Sleep};
 use super::activity::Watch;
 use super::connection::Context;
 use super::entitlement::{self, Vigil};
+use super::http2::Reason;
 use super::recycle::Recycling;
 use crate::config;
-use crate::drain::{Signal, Stage, Streams};
+use crate::drain::{Signal, Stage};
 use crate::tls::ClientFault;
 use crate::upstream::BoxError;
 
@@ -40,6 +41,12 @@ pub(super) trait Connection {
     /// Finishes what is in flight and accepts nothing more.
     fn graceful_shutdown(&mut self);
 
+    /// Ends it at once, in the terms of its protocol.
+    fn cut(&mut self);
+
+    /// Ends what has waited for its client since `since` or longer, where that is not all there is.
+    fn end_stalled(&mut self, since: Instant);
+
     /// Whether it holds what an idle connection can do without.
     fn may_rest(&self) -> bool;
 
@@ -54,8 +61,8 @@ pub(super) enum Failure {
     Answer(BoxError),
     /// The client broke off.
     Stream(io::Error),
-    /// What HTTP/2 says.
-    Http2(hyper::Error),
+    /// The client broke the rules of HTTP/2.
+    Http2(Reason),
 }
 
 /// How serving ended.
@@ -69,20 +76,11 @@ pub(super) enum Ended {
     Cut,
 }
 
-/// How a connection is cut in the terms of its protocol.
-pub(super) enum Cut {
-    /// HTTP/1: what it is doing is given up.
-    EndOfInput,
-    /// HTTP/2: every stream is reset, behind a GOAWAY.
-    Reset(Streams),
-}
-
 /// What the loop needs beside the connection.
 pub(super) struct Loop<'a> {
     context: &'a Context,
     limits: &'a config::Http,
     drain: &'a mut Signal,
-    cut: Cut,
     timer: Pin<Box<Sleep>>,
     /// No later look has seen the client take data.
     quiet_since: Instant,
@@ -108,14 +106,13 @@ enum Graceful {
 }
 
 impl<'a> Loop<'a> {
-    pub(super) fn new(context: &'a Context, drain: &'a mut Signal, cut: Cut) -> Self {
+    pub(super) fn new(context: &'a Context, drain: &'a mut Signal) -> Self {
         let limits = &context.worker.policy.http;
         let timer = Box::pin(tokio::time::sleep(pace(limits)));
         Self {
             context,
             limits,
             drain,
-            cut,
             timer,
             quiet_since: Instant::now(),
             rested: Instant::now(),
@@ -216,13 +213,7 @@ impl<'a> Loop<'a> {
 
     fn cut<C: Connection>(&mut self, connection: &mut C) {
         self.context.facts.cut.store(true, Ordering::Relaxed);
-        match &self.cut {
-            Cut::EndOfInput => self.context.activity.cut(),
-            Cut::Reset(streams) => {
-                streams.end_all();
-                connection.graceful_shutdown();
-            }
-        }
+        connection.cut();
         self.graceful = Graceful::Cut(Instant::now() + GOODBYE);
     }
 
@@ -232,14 +223,11 @@ impl<'a> Loop<'a> {
         let activity = &self.context.activity;
         let takes_data =
             activity.take_written() || self.quiet_since + self.limits.send_timeout / 2 > now;
-        match &self.cut {
-            Cut::Reset(streams) if takes_data => {
-                self.quiet_since = now;
-                streams.end(&activity.stalled(now - self.limits.send_timeout));
-            }
-            // Whoever takes nothing of the one answer is found by the socket's own clock.
-            Cut::EndOfInput if takes_data => self.quiet_since = now,
-            _ => self.cut(connection),
+        if takes_data {
+            self.quiet_since = now;
+            connection.end_stalled(now - self.limits.send_timeout);
+        } else {
+            self.cut(connection);
         }
     }
 
@@ -349,7 +337,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Answer(error) => write!(f, "the answer broke off: {error}"),
             Self::Stream(error) => write!(f, "the client broke off: {error}"),
-            Self::Http2(error) => error.fmt(f),
+            Self::Http2(reason) => write!(f, "the client broke the rules of HTTP/2: {reason}"),
         }
     }
 }

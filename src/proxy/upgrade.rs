@@ -9,16 +9,14 @@ use std::sync::Arc;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 
 use super::body::{Exchange, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::Refusal;
-use super::{headers, http1, relay, websocket};
+use super::{headers, http1, http2, relay, websocket};
 use crate::message::is_option;
 use crate::telemetry::record::CLIENT_GONE;
-use crate::upstream::{self, BoxError};
+use crate::upstream;
 
 /// The protocol of a granted switch, when the downstream side is HTTP/2.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -28,7 +26,7 @@ pub(super) struct Switch {
     client: Promise,
     protocol: HeaderValue,
     via: Via,
-    /// The protocol in HTTP/2's terms; over HTTP/2 hyper carries no other than these.
+    /// The protocol in HTTP/2's terms; over HTTP/2 to the application hyper carries no other.
     extended: Option<Protocol>,
     /// The key to prove the handshake with: the client's over HTTP/1.1, ours over HTTP/2.
     key: Option<HeaderValue>,
@@ -37,7 +35,8 @@ pub(super) struct Switch {
 /// Where the client's stream comes when it has left HTTP.
 enum Promise {
     Http1(http1::Promise),
-    Http2(OnUpgrade),
+    /// It is there: what comes on it is no body any more.
+    Http2(http2::Body),
 }
 
 /// How the client asked.
@@ -54,7 +53,10 @@ enum Via {
 pub(super) fn take(request: &mut Request<Incoming>) -> Option<Switch> {
     if let Some(extended) = request.extensions().get::<Protocol>().cloned() {
         let protocol = HeaderValue::from_str(extended.as_str()).ok()?;
-        let client = Promise::Http2(hyper::upgrade::on(&mut *request));
+        let Incoming::Http2(body) = request.body_mut() else {
+            return None;
+        };
+        let client = Promise::Http2(std::mem::take(body));
         let key = (protocol == WEBSOCKET).then(websocket::new_key);
         let via = Via::ExtendedConnect;
         return Some(Switch {
@@ -141,14 +143,22 @@ impl Switch {
     /// # Errors
     /// When what the application switches to is not what was asked for.
     pub(super) fn complete(
-        self: Box<Self>,
+        self,
         context: &Arc<Context>,
         response: Response<upstream::Body<RequestBody>>,
         exchange: Box<Exchange>,
     ) -> Result<Response<ResponseBody>, (Refusal, Box<Exchange>)> {
-        let answer = match self.answer(&response) {
+        let mut answer = match self.answer(&response) {
             Ok(answer) => answer,
             Err(refusal) => return Err((refusal, exchange)),
+        };
+        let client = match self.client {
+            Promise::Http1(client) => Ok(client),
+            Promise::Http2(body) => {
+                let (tunnel, bytes) = http2::Tunnel::new(body);
+                *answer.body_mut() = ResponseBody::tunnel(bytes);
+                Err(tunnel)
+            }
         };
         let (mut record, in_flight) = exchange.into_parts();
         // A tunnel over HTTP/2 shares its connection, which must not count as idle; one over
@@ -167,24 +177,16 @@ impl Switch {
                 }
             };
             let context = &tunnel_context;
-            let left: BoxError = match self.client {
-                Promise::Http1(client) => match client.await {
-                    Ok(client) => {
-                        relay::relay(context, client, application, record).await;
-                        return;
+            match client {
+                Err(tunnel) => _ = relay::relay(context, tunnel, application, record).await,
+                Ok(promised) => match promised.await {
+                    Ok(client) => _ = relay::relay(context, client, application, record).await,
+                    Err(error) => {
+                        tracing::debug!(%error, "client left before the switch");
+                        record.flag(CLIENT_GONE);
                     }
-                    Err(error) => error.into(),
                 },
-                Promise::Http2(client) => match client.await {
-                    Ok(client) => {
-                        relay::relay(context, TokioIo::new(client), application, record).await;
-                        return;
-                    }
-                    Err(error) => error.into(),
-                },
-            };
-            tracing::debug!(error = %left, "client left before the switch");
-            record.flag(CLIENT_GONE);
+            }
         });
         Ok(answer)
     }

@@ -75,3 +75,16 @@ pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
                 && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
         })
 }
+
+/// The code with which an HTTP/2 application reset the stream whose answer broke off with `error` (RFC
+/// 9113 section 7).
+pub fn reset_code(error: &BoxError) -> Option<u32> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.reason().map(u32::from);
+        }
+        source = error.source();
+    }
+    None
+}

@@ -7,6 +7,7 @@ use tempfile::NamedTempFile;
 
 use crate::support::application::{Conn, Raw};
 use crate::support::background::Gate;
+use crate::support::frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, frame, request};
 use crate::support::h2::whole;
 use crate::support::hyper_application::Hyper;
 use crate::support::requests::curl_at;
@@ -15,11 +16,10 @@ use crate::support::sidecar::Served;
 const EXPECTING: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
      Content-Length: 4\r\n\r\n";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_expects_100_gets_the_applications() {
-    let gate = Gate::closed();
+/// An application that says 100 when `gate` is open, and then takes a body.
+fn going_on(gate: &Gate) -> Raw {
     let held = gate.clone();
-    let application = Raw::tcp(move |mut conn| {
+    Raw::tcp(move |mut conn| {
         let gate = held.clone();
         async move {
             let head = conn.read_head().await.unwrap().unwrap();
@@ -35,7 +35,13 @@ async fn a_client_that_expects_100_gets_the_applications() {
                 .await
                 .unwrap();
         }
-    });
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_expects_100_gets_the_applications() {
+    let gate = Gate::closed();
+    let application = going_on(&gate);
     let served = Served::start(application.upstream(), &[]);
     let mut wire = served.client().http1(served.address()).await.unwrap();
     wire.write(EXPECTING).await.unwrap();
@@ -43,6 +49,32 @@ async fn a_client_that_expects_100_gets_the_applications() {
     assert_eq!(wire.response_head().await.unwrap().status, 100);
     wire.write("body").await.unwrap();
     assert_eq!(wire.response().await.unwrap().text(), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_expects_100_gets_the_applications_over_http2_too() {
+    let gate = Gate::closed();
+    let application = going_on(&gate);
+    let served = Served::start(application.upstream(), &[]);
+    let mut frames = Frames::connect(&served).await;
+    let fields = [("expect", "100-continue"), ("content-length", "4")];
+    let head = request("POST", "/", &fields);
+    frames
+        .write(&frame(HEADERS, END_HEADERS, 1, &head))
+        .await
+        .unwrap();
+    gate.open();
+    let interim = frames.find(|frame| frame.kind == HEADERS).await;
+    assert_eq!(interim.flags & END_STREAM, 0);
+    // `:status` is entry 8 of the static table.
+    assert_eq!(interim.payload, b"\x08\x03100");
+    frames
+        .write(&frame(DATA, END_STREAM, 1, b"body"))
+        .await
+        .unwrap();
+    let head = frames.find(|frame| frame.kind == HEADERS).await;
+    assert_eq!(head.payload[0], 0x88);
+    assert_eq!(frames.find(|f| f.kind == DATA).await.payload, b"ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ const FLOORS: [&[&str]; 6] = [
         "limits",
         "syntax",
         "message",
+        "hpack",
         "telemetry",
         "drain",
         "readiness",

@@ -4,9 +4,9 @@
 //! A client may send as much as its windows allow before anybody asks for it. What has arrived and is
 //! not taken yet is counted; while it is too much, nothing more is read of a connection that has some
 //! of it, and TCP holds its client back. An upload that the application takes goes on nevertheless,
-//! piece by piece, and only where many connections are not read is one more refused: the count alone
-//! refuses nobody, since h2 throws away what a client sends to a request that is over and does not
-//! tell. Over HTTP/1.1 a connection has one request, and nothing of an upload is read ahead.
+//! piece by piece, and only where many connections are not read is one more refused: what has arrived
+//! may be gone in a moment, and refuses nobody. Over HTTP/1.1 a connection has one request, and nothing
+//! of an upload is read ahead.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

@@ -1,20 +1,19 @@
 //! A request's body as it comes from the client, over either protocol.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 use super::RequestBodyFailure;
-use crate::proxy::http1;
+use crate::proxy::{http1, http2};
 
 /// A request's body as it comes from the client.
 #[derive(Debug)]
 pub(in crate::proxy) enum Incoming {
     /// With what the request needs to leave HTTP.
     Http1(http1::Body),
-    Http2(hyper::body::Incoming),
+    Http2(http2::Body),
 }
 
 impl Incoming {
@@ -25,9 +24,7 @@ impl Incoming {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyFailure>>> {
         match self {
             Self::Http1(body) => body.poll_frame(cx),
-            Self::Http2(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map_err(|_| RequestBodyFailure::ClientGone),
+            Self::Http2(body) => body.poll_frame(cx),
         }
     }
 
@@ -36,6 +33,15 @@ impl Incoming {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    /// How many bytes have come and were not taken.
+    pub(super) fn unread(&self) -> usize {
+        match self {
+            // Nothing is read ahead.
+            Self::Http1(_) => 0,
+            Self::Http2(body) => body.unread(),
         }
     }
 

@@ -174,7 +174,6 @@ impl Streaming {
         };
         self.is_waiting = false;
         match polled {
-            None if self.broke_off() => Poll::Ready(Some(Err(RequestBodyFailure::ClientGone))),
             None => {
                 self.complete();
                 Poll::Ready(None)
@@ -203,13 +202,6 @@ impl Streaming {
         }
     }
 
-    /// hyper takes a reset with NO_ERROR, and a connection that ends so, for the end of the body.
-    fn broke_off(&self) -> bool {
-        matches!(self.inner, Incoming::Http2(_))
-            && self.upload.is_some()
-            && !self.inner.is_end_stream()
-    }
-
     fn complete(&mut self) {
         if let Some(upload) = self.upload.take() {
             upload.complete();
@@ -231,6 +223,15 @@ impl Streaming {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            // What nobody will take is no memory any more.
+            upload.taken(self.inner.unread() as u64);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::RequestBody;
+use super::{Feed, RequestBody};
 use crate::proxy::activity::{Activity, InFlight, Waiting};
 use crate::proxy::headers::strip_trailers;
 use crate::telemetry::record::Record;
@@ -60,6 +60,8 @@ enum Content {
     Empty,
     Text(Bytes),
     Upstream(upstream::Body<RequestBody>),
+    /// What the other side of a tunnel says.
+    Tunnel(Feed),
 }
 
 /// `--stream-idle-timeout`.
@@ -121,6 +123,21 @@ impl ResponseBody {
         }
     }
 
+    /// The bytes of a tunnel.
+    pub(in crate::proxy) fn tunnel(bytes: Feed) -> Self {
+        Self {
+            content: Content::Tunnel(bytes),
+            ..Self::empty()
+        }
+    }
+
+    /// The last piece that was given waits for its client from now on.
+    pub(in crate::proxy) fn wait_for_client(&mut self) {
+        if let (Some(exchange), None) = (&self.tail, &self.waiting) {
+            self.waiting = Some(exchange.activity.waiting());
+        }
+    }
+
     fn yielded(&mut self, frame: &Frame<Bytes>) {
         let Some(exchange) = &mut self.tail else {
             return;
@@ -162,6 +179,7 @@ impl Body for ResponseBody {
             Content::Text(text) if text.is_empty() => Poll::Ready(None),
             Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Content::Tunnel(bytes) => bytes.poll_frame(cx).map_err(BoxError::from),
         };
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
@@ -208,6 +226,7 @@ impl Body for ResponseBody {
             Content::Empty => SizeHint::with_exact(0),
             Content::Text(text) => SizeHint::with_exact(text.len() as u64),
             Content::Upstream(body) => body.size_hint(),
+            Content::Tunnel(_) => SizeHint::default(),
         }
     }
 }
@@ -218,6 +237,7 @@ impl Content {
             Self::Empty => true,
             Self::Text(text) => text.is_empty(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Tunnel(bytes) => bytes.is_end_stream(),
         }
     }
 }

@@ -8,10 +8,10 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::ext::ReasonPhrase;
 
-use super::date;
 use super::head::Terms;
 use crate::message::{Coding, Outgoing, encode_field, is_option};
 use crate::proxy::body::ResponseBody;
+use crate::proxy::date;
 
 /// What most heads fit into.
 const USUAL_HEAD: usize = 512;
@@ -103,7 +103,7 @@ pub(super) fn encode(
         add(header::CONNECTION, b"keep-alive");
     }
     if !has_date {
-        date::with(|date| add(header::DATE, date));
+        date::with(|date| add(header::DATE, date.as_bytes()));
     }
     head.extend_from_slice(b"\r\n");
     if let Coding::Chunked(_) = coding

@@ -16,7 +16,7 @@ impl HeadFault {
         words: "the request target is longer than --max-header-size or 65534 bytes",
     };
     /// The whole head is too large.
-    pub(super) const TOO_LARGE: Self = Self {
+    pub(in crate::proxy) const TOO_LARGE: Self = Self {
         status: 431,
         flag: "request_headers_too_large",
         words: "the request head is larger than --max-header-size",

@@ -274,7 +274,7 @@ async fn settings_out_of_their_range_end_the_connection() {
             "6.5.2",
             "INITIAL_WINDOW_SIZE",
             settings(WINDOW, &[1 << 31]),
-            Comes::End(FLOW_CONTROL_ERROR),
+            Comes::Goaway(FLOW_CONTROL_ERROR),
         ),
         (
             "6.5.2",
@@ -337,7 +337,7 @@ async fn a_window_is_opened_by_something_and_never_beyond_its_limit() {
             "6.9",
             "by nothing, on a stream",
             posted(WINDOW_UPDATE, 0, &[0; 4]),
-            Comes::Goaway(PROTOCOL_ERROR),
+            Comes::Reset(PROTOCOL_ERROR),
         ),
         (
             "6.9.1",

@@ -106,7 +106,7 @@ async fn a_field_is_understood_in_every_representation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_cannot_be_read_ends_the_connection() {
     let (_application, served) = served();
-    let wrong = Comes::End(COMPRESSION_ERROR);
+    let wrong = Comes::Goaway(COMPRESSION_ERROR);
     let bare = |block: &[u8]| frame(HEADERS, END_STREAM | END_HEADERS, 1, block);
     let rows: [Row; 14] = [
         (

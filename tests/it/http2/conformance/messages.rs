@@ -1,6 +1,6 @@
 //! Requests as a sequence of frames: RFC 9113 section 8. Their fields are in `malformed`.
 
-use super::{Comes, Row, hold, served};
+use super::{Comes, Row, STREAM_CLOSED, hold, served};
 use crate::support::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, PROTOCOL_ERROR, block, frame, post, request,
 };
@@ -48,7 +48,7 @@ async fn a_request_is_a_head_a_body_and_trailers_that_end_it() {
             "8.1",
             "trailers twice",
             posted(again),
-            Comes::Goaway(PROTOCOL_ERROR),
+            Comes::Goaway(STREAM_CLOSED),
         ),
         (
             "8.2.2",
@@ -60,7 +60,7 @@ async fn a_request_is_a_head_a_body_and_trailers_that_end_it() {
             "8.2.1",
             "trailers in capitals",
             posted(trailers(WHOLE, &block(&[("X-Test", "ok")]))),
-            Comes::Goaway(PROTOCOL_ERROR),
+            Comes::Reset(PROTOCOL_ERROR),
         ),
     ];
     hold(&served, &rows).await;
@@ -74,9 +74,17 @@ async fn trailers_have_no_pseudo_header_fields() {
         let body = frame(DATA, 0, 1, b"test");
         [post(1), body, frame(HEADERS, WHOLE, 1, fields)].concat()
     };
-    let wrong = Comes::Goaway(PROTOCOL_ERROR);
+    let wrong = Comes::Reset(PROTOCOL_ERROR);
     let late = block(&[("x", "y"), (":path", "/")]);
-    let rows: [Row; 6] = [
+    // `:path: /x`, into the table with the head and out of it again behind the body.
+    let head = b"\x83\x87\x41\x09localhost\x44\x02/x";
+    let dynamic = [
+        frame(HEADERS, END_HEADERS, 1, head),
+        frame(DATA, 0, 1, b"test"),
+        frame(HEADERS, WHOLE, 1, &[0xbe]),
+    ]
+    .concat();
+    let rows: [Row; 7] = [
         (
             "8.1",
             ":method from the static table",
@@ -107,11 +115,12 @@ async fn trailers_have_no_pseudo_header_fields() {
             posted(&block(&[(":x", "y")])),
             wrong,
         ),
+        ("8.3", "one behind another field", posted(&late), wrong),
         (
-            "8.3",
-            "one behind another field",
-            posted(&late),
-            Comes::Reset(PROTOCOL_ERROR),
+            "8.1",
+            "one that only the dynamic table names",
+            dynamic,
+            wrong,
         ),
     ];
     hold(&served, &rows).await;

@@ -83,8 +83,13 @@ async fn nothing_more_of_a_request_may_come_once_its_stream_was_ended() {
     let (_application, served) = served();
     let after = |frame: Vec<u8>| [get(1), frame].concat();
     let rows: [Row; 6] = [
-        ("5.1", "DATA", after(data(1)), Comes::End(STREAM_CLOSED)),
-        ("5.1", "HEADERS", after(get(1)), Comes::End(STREAM_CLOSED)),
+        ("5.1", "DATA", after(data(1)), Comes::Reset(STREAM_CLOSED)),
+        (
+            "5.1",
+            "HEADERS",
+            after(get(1)),
+            Comes::Goaway(STREAM_CLOSED),
+        ),
         (
             "5.1",
             "CONTINUATION",
@@ -110,7 +115,12 @@ async fn nothing_more_may_come_on_a_stream_that_was_reset() {
     let after = |frame: Vec<u8>| [post(1), reset(1), frame].concat();
     let rows: [Row; 4] = [
         ("5.1", "DATA", after(data(1)), Comes::Reset(STREAM_CLOSED)),
-        ("5.1", "HEADERS", after(get(1)), Comes::End(STREAM_CLOSED)),
+        (
+            "5.1",
+            "HEADERS",
+            after(get(1)),
+            Comes::Goaway(STREAM_CLOSED),
+        ),
         (
             "5.1",
             "CONTINUATION",
@@ -133,7 +143,7 @@ async fn only_what_may_have_been_on_its_way_may_come_on_a_stream_that_was_answer
     let (_application, served) = served();
     let rows: [Row; 6] = [
         ("5.1", "DATA", data(1), Comes::Reset(STREAM_CLOSED)),
-        ("5.1", "HEADERS", get(1), Comes::End(STREAM_CLOSED)),
+        ("5.1", "HEADERS", get(1), Comes::Goaway(STREAM_CLOSED)),
         (
             "5.1",
             "CONTINUATION",

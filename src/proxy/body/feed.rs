@@ -1,8 +1,9 @@
-//! The body of a request, from the connection it comes on to whoever sends it on.
+//! A body on its way from whoever has it to whoever wants it: what a client uploads over HTTP/1, and what
+//! a tunnel sends over HTTP/2.
 //!
-//! One piece at a time, and only when it is asked for: what the application does not take, the client
-//! does not get rid of. Over HTTP/1.1 to the application the same task reads and sends, and nobody is
-//! woken; over HTTP/2 another one sends. Invariant: a body that ends early ends in a failure.
+//! One piece at a time, and only when it is asked for: what is not taken at one end is not got rid of at
+//! the other. Both ends may be in one task, and then nobody is woken, or in two. Invariant: a body that
+//! ends early ends in a failure.
 
 use std::fmt;
 use std::mem;
@@ -11,29 +12,20 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::sync::oneshot;
 
-use super::Switched;
-use crate::proxy::body::RequestBodyFailure;
+use super::RequestBodyFailure;
 
 /// The end at which the body is read; by default of none.
 #[derive(Default)]
-pub(in crate::proxy) struct Incoming {
-    feed: Option<Arc<Feed>>,
-    /// Where the stream comes when the request is to leave HTTP and may.
-    promise: Option<Promise>,
-}
-
-/// The stream of a client that has left HTTP.
-pub(in crate::proxy) type Promise = oneshot::Receiver<Switched>;
+pub(in crate::proxy) struct Feed(Option<Arc<Shared>>);
 
 /// The end at which the body arrives.
 #[derive(Debug)]
-pub(super) struct Source(Arc<Feed>);
+pub(in crate::proxy) struct Source(Arc<Shared>);
 
 /// Who was given a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(in crate::proxy) enum Reader {
     /// The task that gave it.
     Same,
     /// Another, which was woken.
@@ -41,7 +33,7 @@ pub(super) enum Reader {
 }
 
 #[derive(Debug)]
-struct Feed(Mutex<State>);
+struct Shared(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -63,8 +55,8 @@ enum End {
 }
 
 /// The two ends of a body of `length` bytes, if that is known.
-pub(super) fn feed(length: Option<u64>) -> (Source, Incoming) {
-    let feed = Arc::new(Feed(Mutex::new(State {
+pub(in crate::proxy) fn feed(length: Option<u64>) -> (Source, Feed) {
+    let shared = Arc::new(Shared(Mutex::new(State {
         next: None,
         left: length,
         end: End::Open,
@@ -72,13 +64,10 @@ pub(super) fn feed(length: Option<u64>) -> (Source, Incoming) {
         reader: None,
         connection: None,
     })));
-    let source = Source(Arc::clone(&feed));
-    let feed = Some(feed);
-    let promise = None;
-    (source, Incoming { feed, promise })
+    (Source(Arc::clone(&shared)), Feed(Some(shared)))
 }
 
-impl Feed {
+impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // One connection's own, and all of it runs on one thread: never contended.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -88,7 +77,7 @@ impl Feed {
 impl Source {
     /// Whether a piece is wanted, which it never is again when nobody reads any more. If none is, the
     /// connection's task is woken when one is.
-    pub(super) fn is_wanted(&self, cx: &mut Context<'_>) -> bool {
+    pub(in crate::proxy) fn is_wanted(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.0.state();
         if !state.is_wanted {
             note(&mut state.connection, cx);
@@ -97,7 +86,7 @@ impl Source {
     }
 
     /// Gives the next piece, the last if nothing comes behind it.
-    pub(super) fn give(
+    pub(in crate::proxy) fn give(
         &self,
         piece: Option<Frame<Bytes>>,
         is_last: bool,
@@ -111,8 +100,15 @@ impl Source {
         state.told(cx)
     }
 
+    /// Nothing comes behind what was given.
+    pub(in crate::proxy) fn end(&self, cx: &Context<'_>) -> Reader {
+        let mut state = self.0.state();
+        state.end = End::Over;
+        state.told(cx)
+    }
+
     /// The body has failed.
-    pub(super) fn fail(&self, failure: RequestBodyFailure, cx: &Context<'_>) -> Reader {
+    pub(in crate::proxy) fn fail(&self, failure: RequestBodyFailure, cx: &Context<'_>) -> Reader {
         let mut state = self.0.state();
         state.end = End::Failed(failure);
         state.told(cx)
@@ -132,23 +128,13 @@ impl State {
     }
 }
 
-impl Incoming {
-    /// Has the stream come to `promise` if the request leaves HTTP.
-    pub(super) fn promise(&mut self, promise: Promise) {
-        self.promise = Some(promise);
-    }
-
-    /// Where the stream comes if the request leaves HTTP; `None` when it did not ask for that.
-    pub(in crate::proxy) fn take_promise(&mut self) -> Option<Promise> {
-        self.promise.take()
-    }
-
+impl Feed {
     /// Asks for the next piece.
     pub(in crate::proxy) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyFailure>>> {
-        let Some(feed) = &self.feed else {
+        let Some(feed) = &self.0 else {
             return Poll::Ready(None);
         };
         let mut state = feed.state();
@@ -175,7 +161,7 @@ impl Incoming {
 
     /// Whether nothing more comes.
     pub(in crate::proxy) fn is_end_stream(&self) -> bool {
-        self.feed.as_ref().is_none_or(|feed| {
+        self.0.as_ref().is_none_or(|feed| {
             let state = feed.state();
             state.next.is_none() && state.end == End::Over
         })
@@ -183,22 +169,22 @@ impl Incoming {
 
     /// How much more comes.
     pub(in crate::proxy) fn size_hint(&self) -> SizeHint {
-        match &self.feed {
+        match &self.0 {
             None => SizeHint::with_exact(0),
             Some(feed) => (feed.state().left).map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
 
-impl fmt::Debug for Incoming {
+impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.feed.fmt(f)
+        self.0.fmt(f)
     }
 }
 
-impl Drop for Incoming {
+impl Drop for Feed {
     fn drop(&mut self) {
-        if let Some(feed) = &self.feed {
+        if let Some(feed) = &self.0 {
             let mut state = feed.state();
             state.is_wanted = false;
             state.next = None;

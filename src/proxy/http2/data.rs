@@ -1,0 +1,164 @@
+//! The bodies of requests as they come (RFC 9113 sections 6.1 and 8.1.1).
+//!
+//! A piece is passed on as soon as it is here, before its frame is whole. Invariant: what is thrown away
+//! is granted anew, so that no stream's end narrows the window of the others.
+
+use std::future::Future;
+
+use http::HeaderMap;
+use hyper::Response;
+
+use super::Connection;
+use super::frame::{END_STREAM, Fault, HEADER, Header, PADDED, Reason};
+use super::receive::At;
+use super::stream::{By, Stream};
+use crate::message::Read;
+use crate::proxy::body::ResponseBody;
+use crate::proxy::error::Unanswered;
+
+/// DATA that carries less is paid for until somebody takes it.
+const SMALL: usize = 1024;
+
+/// A DATA frame of an open stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Data {
+    stream: u32,
+    left: usize,
+    padding: usize,
+    is_end: bool,
+}
+
+impl<F> Connection<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
+{
+    pub(super) fn begin_data(&mut self, header: Header, read: &mut Read) -> Result<bool, Fault> {
+        let (mut taken, mut padding) = (HEADER, 0);
+        let mut left = header.length;
+        if header.has(PADDED) {
+            // RFC 9113 section 6.1.
+            if left == 0 {
+                return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
+            }
+            let Some(length) = read.get(HEADER) else {
+                return Ok(false);
+            };
+            padding = usize::from(*length);
+            (taken, left) = (taken + 1, left - 1);
+            let data = left.checked_sub(padding);
+            left = data.ok_or(Fault::Connection(Reason::PROTOCOL_ERROR))?;
+        }
+        self.window
+            .arrived(header.length)
+            .map_err(Fault::Connection)?;
+        let id = header.stream;
+        let (newest, past) = (self.newest, self.past.find(id));
+        let Some(stream) = self.streams.find(id) else {
+            if id > newest || id.is_multiple_of(2) {
+                return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
+            }
+            if past == Some(By::Us) {
+                self.throw_away(header.length, read);
+                return Ok(true);
+            }
+            return Err(Fault::Stream(id, Reason::STREAM_CLOSED));
+        };
+        stream
+            .accept(header, left)
+            .map_err(|reason| Fault::Stream(id, reason))?;
+        read.skip(taken);
+        let overhead = header.length - left;
+        if overhead > 0 {
+            if let Some(by) = stream.request.window.taken(overhead) {
+                self.sender.output.window_update(id, by);
+            }
+            self.grant_taken(overhead);
+        }
+        self.at = At::Data(Data {
+            stream: id,
+            left,
+            padding,
+            is_end: header.has(END_STREAM),
+        });
+        if left == 0 {
+            self.end_data(id, padding, header.has(END_STREAM));
+        }
+        Ok(true)
+    }
+
+    /// Passes over the payload of DATA that nobody is to have, whose header `read` begins with.
+    pub(super) fn throw_away(&mut self, length: usize, read: &mut Read) {
+        read.skip(HEADER);
+        self.at = match length {
+            0 => At::Frame(None),
+            length => At::Nothing(length),
+        };
+        self.grant_taken(length);
+    }
+
+    /// Passes on what has come of a DATA frame.
+    pub(super) fn data(&mut self, data: Data, read: &mut Read) {
+        let n = data.left.min(read.len());
+        let piece = read.take(n);
+        let is_taken = match self.streams.find(data.stream) {
+            Some(stream) => {
+                let is_taken = (stream.request.source.as_ref()).is_some_and(|s| s.push(piece));
+                if is_taken && !stream.request.is_tunnel {
+                    self.context.activity.arrived(n as u64);
+                }
+                is_taken
+            }
+            None => false,
+        };
+        if !is_taken {
+            self.grant_taken(n);
+        }
+        let left = data.left - n;
+        self.at = At::Data(Data { left, ..data });
+        if left == 0 {
+            self.end_data(data.stream, data.padding, data.is_end);
+        }
+    }
+
+    fn end_data(&mut self, id: u32, padding: usize, is_end: bool) {
+        self.at = match padding {
+            0 => At::Frame(None),
+            padding => At::Nothing(padding),
+        };
+        if is_end {
+            self.end_request(id, None);
+        }
+    }
+
+    /// Nothing more comes on stream `id`.
+    pub(super) fn end_request(&mut self, id: u32, trailers: Option<HeaderMap>) {
+        if let Some(stream) = self.streams.find(id) {
+            stream.request.is_over = true;
+            if let Some(source) = &stream.request.source {
+                source.end(trailers);
+            }
+            self.turns.push_back(id);
+        }
+    }
+}
+
+impl<F> Stream<F> {
+    /// Counts a DATA frame with `n` bytes of the request's body.
+    fn accept(&mut self, header: Header, n: usize) -> Result<(), Reason> {
+        let request = &mut self.request;
+        if request.is_over {
+            return Err(Reason::STREAM_CLOSED);
+        }
+        request.window.arrived(header.length)?;
+        if let Some(left) = &mut request.left {
+            let rest = left.checked_sub(n as u64);
+            // RFC 9113 section 8.1.1: as long as it was said to be.
+            let rest = rest.filter(|rest| *rest == 0 || !header.has(END_STREAM));
+            *left = rest.ok_or(Reason::PROTOCOL_ERROR)?;
+        }
+        if n > 0 && header.length < SMALL {
+            request.small_frames += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! Which streams have something to do: a waker for each, and the queue they put themselves in.
+//!
+//! All streams of a connection run in its one task, and a stream is looked at only when something that
+//! it waits for has happened. Invariant: a stream is in the queue at most once.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+
+/// The streams of one connection that have something to do.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    queue: Mutex<Queue>,
+    /// Bytes of uploads that were taken, or will never be, since this was last asked for.
+    taken: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    streams: Vec<u32>,
+    connection: Option<Waker>,
+}
+
+/// What wakes one stream, and then another that takes its place.
+#[derive(Debug)]
+pub(super) struct StreamWake {
+    stream: AtomicU32,
+    is_queued: AtomicBool,
+    ready: Arc<Ready>,
+}
+
+impl Ready {
+    /// Has the connection's task woken when a stream has something to do.
+    pub(super) fn attach(&self, cx: &Context<'_>) {
+        match &mut self.queue().connection {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Puts the streams that have something to do behind `streams`; whether there are any.
+    pub(super) fn take(&self, streams: &mut Vec<u32>) {
+        streams.append(&mut self.queue().streams);
+    }
+
+    /// `n` bytes of uploads were taken, or will never be.
+    pub(super) fn add_taken(&self, n: usize) -> usize {
+        self.taken.fetch_add(n, Relaxed) + n
+    }
+
+    /// How many were since this was last asked.
+    pub(super) fn take_taken(&self) -> usize {
+        match self.taken.load(Relaxed) {
+            0 => 0,
+            _ => self.taken.swap(0, Relaxed),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // One connection's own, and all of it runs on one thread: never contended.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StreamWake {
+    pub(super) fn new(ready: &Arc<Ready>) -> Arc<Self> {
+        Arc::new(Self {
+            stream: AtomicU32::new(0),
+            is_queued: AtomicBool::new(false),
+            ready: Arc::clone(ready),
+        })
+    }
+
+    /// From now on it is `stream` that is woken.
+    pub(super) fn is_for(&self, stream: u32) {
+        self.stream.store(stream, Relaxed);
+    }
+
+    /// The stream has its turn: what happens from now on puts it into the queue again.
+    pub(super) fn begin_turn(&self) {
+        self.is_queued.store(false, Relaxed);
+    }
+
+    pub(super) fn ready(&self) -> &Arc<Ready> {
+        &self.ready
+    }
+}
+
+impl Wake for StreamWake {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.is_queued.swap(true, Relaxed) {
+            return;
+        }
+        let mut queue = self.ready.queue();
+        queue.streams.push(self.stream.load(Relaxed));
+        if let Some(connection) = &queue.connection {
+            connection.wake_by_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_woken_twice_has_one_turn() {
+        let ready = Arc::new(Ready::default());
+        let wake = StreamWake::new(&ready);
+        wake.is_for(7);
+        let waker = Waker::from(Arc::clone(&wake));
+        let mut streams = Vec::new();
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        ready.take(&mut streams);
+        assert_eq!(streams, [7]);
+        wake.begin_turn();
+        waker.wake_by_ref();
+        ready.take(&mut streams);
+        assert_eq!(streams, [7, 7]);
+    }
+}

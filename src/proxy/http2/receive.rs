@@ -1,0 +1,249 @@
+//! What a client sends, frame by frame (RFC 9113 sections 3.4, 5.1 and 6).
+//!
+//! DATA is passed on as it arrives, everything else when the frame is whole. Each frame is paid for
+//! before it is looked at. Invariant: nothing of a frame that may not come now is looked at.
+
+use std::future::Future;
+
+use hyper::Response;
+
+use super::data::Data;
+use super::frame::{self, ACK, Fault, HEADER, Header, Kind, Reason};
+use super::requests::{Begun, depends_on_itself};
+use super::settings::Change;
+use super::stream::By;
+use super::{Connection, leaving};
+use crate::message::Read;
+use crate::proxy::body::ResponseBody;
+use crate::proxy::error::Unanswered;
+
+/// RFC 9113 section 3.4: the client's first bytes, before its first frame.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Streams that we had to reset for what the client sent on them (MadeYouReset, CVE-2025-8671).
+const MOST_FAULTS: usize = 64;
+
+/// What the next byte is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// The preface, of which so much has come.
+    Preface(usize),
+    /// A frame; its header if that has been looked at.
+    Frame(Option<Header>),
+    Data(Data),
+    /// So many bytes that say nothing.
+    Nothing(usize),
+}
+
+impl<F> Connection<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
+{
+    /// Takes what has been read, as far as it goes.
+    ///
+    /// # Errors
+    /// Why the connection ends.
+    pub(super) fn receive(&mut self, read: &mut Read) -> Result<(), Reason> {
+        while !read.is_empty() {
+            match self.at {
+                At::Preface(seen) => self.preface(seen, read)?,
+                At::Nothing(left) => {
+                    let n = left.min(read.len());
+                    read.skip(n);
+                    self.at = match left - n {
+                        0 => At::Frame(None),
+                        left => At::Nothing(left),
+                    };
+                }
+                At::Data(data) => self.data(data, read),
+                At::Frame(header) => {
+                    let Some(header) = header.or_else(|| Header::read(read)) else {
+                        return Ok(());
+                    };
+                    let received = self.frame(header, read);
+                    match received {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(()),
+                        Err(Fault::Connection(reason)) => return Err(reason),
+                        Err(Fault::Stream(id, reason)) => {
+                            self.fault(id, reason)?;
+                            if header.kind == Kind::Data {
+                                self.throw_away(header.length, read);
+                            } else {
+                                self.passed(header, read);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn preface(&mut self, seen: usize, read: &mut Read) -> Result<(), Reason> {
+        let rest = &PREFACE[seen..];
+        let n = rest.len().min(read.len());
+        if rest[..n] != read[..n] {
+            return Err(Reason::PROTOCOL_ERROR);
+        }
+        read.skip(n);
+        self.at = match rest.len() - n {
+            0 => At::Frame(None),
+            _ => At::Preface(seen + n),
+        };
+        Ok(())
+    }
+
+    /// Takes the frame that `read` begins with; whether it was there.
+    fn frame(&mut self, header: Header, read: &mut Read) -> Result<bool, Fault> {
+        if self.at == At::Frame(None) {
+            self.admit(header)?;
+            self.at = At::Frame(Some(header));
+        }
+        let payload = &read[HEADER..];
+        match header.kind {
+            Kind::Data => return self.begin_data(header, read),
+            Kind::Unknown => {
+                read.skip(HEADER);
+                self.at = At::Nothing(header.length);
+                if header.length == 0 {
+                    self.at = At::Frame(None);
+                }
+                return Ok(true);
+            }
+            _ => {}
+        }
+        let Some(payload) = payload.get(..header.length) else {
+            return Ok(false);
+        };
+        match header.kind {
+            Kind::Headers => self.headers(header, payload)?,
+            Kind::Continuation => self.continuation(header, payload)?,
+            Kind::Priority => depends_on_itself(header.stream, payload)?,
+            Kind::RstStream => self.reset_by_client(header.stream)?,
+            Kind::Settings => self.settings(header, payload)?,
+            Kind::Ping => self.ping(header, payload),
+            Kind::GoAway => self.leaves(),
+            Kind::WindowUpdate => self.window_update(header.stream, payload)?,
+            Kind::Data | Kind::PushPromise | Kind::Unknown => {}
+        }
+        self.passed(header, read);
+        Ok(true)
+    }
+
+    /// The frame with `header` was dealt with.
+    fn passed(&mut self, header: Header, read: &mut Read) {
+        read.skip(HEADER + header.length);
+        self.at = At::Frame(None);
+    }
+
+    /// Whether a frame with `header` may come now.
+    fn admit(&mut self, header: Header) -> Result<(), Fault> {
+        header.check()?;
+        let wrong = Err(Fault::Connection(Reason::PROTOCOL_ERROR));
+        if !self.settings.is_opened {
+            // RFC 9113 section 3.4.
+            if header.kind != Kind::Settings || header.has(ACK) {
+                return wrong;
+            }
+            self.settings.is_opened = true;
+        }
+        // RFC 9113 section 6.10: nothing between the frames of a header block.
+        let is_next =
+            |begun: &Begun| header.kind == Kind::Continuation && header.stream == begun.stream();
+        match &self.begun {
+            Some(begun) if !is_next(begun) => return wrong,
+            None if header.kind == Kind::Continuation => return wrong,
+            _ => {}
+        }
+        self.budget.frame(header)
+    }
+
+    /// Resets a stream for what came on it.
+    fn fault(&mut self, id: u32, reason: Reason) -> Result<(), Reason> {
+        self.reset(id, reason);
+        self.faults += 1;
+        let is_calm = self.faults <= MOST_FAULTS && self.budget.reset().is_ok();
+        match is_calm {
+            true => Ok(()),
+            false => Err(Reason::ENHANCE_YOUR_CALM),
+        }
+    }
+
+    fn reset_by_client(&mut self, id: u32) -> Result<(), Fault> {
+        if id > self.newest || id.is_multiple_of(2) {
+            return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
+        }
+        if self.streams.close(id) {
+            self.past.add(id, By::Client);
+        }
+        Ok(())
+    }
+
+    fn settings(&mut self, header: Header, payload: &[u8]) -> Result<(), Fault> {
+        if header.has(ACK) {
+            return Ok(());
+        }
+        let (streams, encoder) = (&mut self.streams, &mut self.sender.encoder);
+        let mut widens = false;
+        let taken = self.settings.take(payload, |change| {
+            match change {
+                Change::Table(size) => encoder.limit(size),
+                Change::Window(by) => {
+                    widens |= by > 0;
+                    for stream in streams.iter_mut() {
+                        stream.answer.window.change(by)?;
+                    }
+                }
+            }
+            Ok(())
+        });
+        taken.map_err(Fault::Connection)?;
+        self.sender.output.frame(Kind::Settings, ACK, 0, &[]);
+        if widens {
+            self.give_all_a_turn();
+        }
+        Ok(())
+    }
+
+    fn ping(&mut self, header: Header, payload: &[u8]) {
+        if !header.has(ACK) {
+            self.sender.output.frame(Kind::Ping, ACK, 0, payload);
+        } else if payload == leaving::QUESTION {
+            self.knows_to_leave();
+        }
+    }
+
+    fn window_update(&mut self, id: u32, payload: &[u8]) -> Result<(), Fault> {
+        let by = payload.first_chunk().map_or(0, |by| frame::identifier(*by));
+        if id == 0 {
+            if by == 0 {
+                return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
+            }
+            let widened = self.sender.window.change(i64::from(by));
+            widened.map_err(Fault::Connection)?;
+            self.give_all_a_turn();
+            return Ok(());
+        }
+        if id > self.newest || id.is_multiple_of(2) {
+            return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
+        }
+        if let Some(stream) = self.streams.find(id) {
+            if by == 0 {
+                return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
+            }
+            let widened = stream.answer.window.change(i64::from(by));
+            widened.map_err(|reason| Fault::Stream(id, reason))?;
+            self.turns.push_back(id);
+        }
+        Ok(())
+    }
+
+    /// Every stream with something to write has a turn: a window is wider.
+    fn give_all_a_turn(&mut self) {
+        for stream in self.streams.iter_mut() {
+            if !stream.answer.piece.is_empty() {
+                self.turns.push_back(stream.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Header sections as they come, and the requests that begin with them (RFC 9113 sections 6.2, 6.10 and
+//! 8.1).
+//!
+//! Invariant: every section is decoded, whatever becomes of its stream, because the next one builds on
+//! it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::{Version, header};
+use hyper::ext::Protocol;
+use hyper::{Method, Request, Response};
+
+use super::frame::{self, END_HEADERS, END_STREAM, Fault, Header, Reason};
+use super::head::{self, Section, Unsound};
+use super::stream::{By, RequestHalf};
+use super::window::{ReceiveWindow, SendWindow};
+use super::{Connection, STREAM_WINDOW, upload};
+use crate::proxy::body::{Incoming, ResponseBody};
+use crate::proxy::error::Unanswered;
+use crate::proxy::http as handling;
+use crate::proxy::http1::HeadFault;
+
+/// Frames of a header block beyond those that the largest section fills.
+const SPARE_CONTINUATIONS: usize = 8;
+
+/// A header block that has begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    header: Header,
+    depends_on_itself: bool,
+    block: Vec<u8>,
+    frames: usize,
+}
+
+impl Begun {
+    /// The stream whose block it is.
+    pub(super) fn stream(&self) -> u32 {
+        self.header.stream
+    }
+}
+
+impl<F> Connection<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
+{
+    pub(super) fn headers(&mut self, header: Header, payload: &[u8]) -> Result<(), Fault> {
+        let mut block = frame::unpadded(header, payload)?;
+        let mut depends = Ok(());
+        if header.has(frame::PRIORITIZED) {
+            let too_short = Fault::Connection(Reason::FRAME_SIZE_ERROR);
+            let (priority, rest) = block.split_at_checked(5).ok_or(too_short)?;
+            depends = depends_on_itself(header.stream, priority);
+            block = rest;
+        }
+        if header.has(END_HEADERS) {
+            return self.section(header, depends.is_err(), block);
+        }
+        self.begun = Some(Begun {
+            header,
+            depends_on_itself: depends.is_err(),
+            block: block.to_vec(),
+            frames: 0,
+        });
+        Ok(())
+    }
+
+    pub(super) fn continuation(&mut self, header: Header, payload: &[u8]) -> Result<(), Fault> {
+        let most = self.settings.most_header_bytes;
+        let Some(begun) = &mut self.begun else {
+            return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
+        };
+        begun.block.extend_from_slice(payload);
+        begun.frames += 1;
+        // What says less than it is long says nothing (CVE-2024-24549 and others).
+        let most_frames = most / frame::LARGEST + SPARE_CONTINUATIONS;
+        if begun.block.len() > most + frame::LARGEST || begun.frames > most_frames {
+            return Err(Fault::Connection(Reason::ENHANCE_YOUR_CALM));
+        }
+        if !header.has(END_HEADERS) {
+            return Ok(());
+        }
+        match self.begun.take() {
+            Some(begun) => self.section(begun.header, begun.depends_on_itself, &begun.block),
+            None => Ok(()),
+        }
+    }
+
+    /// A header section is whole.
+    fn section(&mut self, header: Header, is_wrong: bool, block: &[u8]) -> Result<(), Fault> {
+        let mut section = Section::new(self.settings.most_header_bytes);
+        // Whatever becomes of the stream: the table has to be that of the client.
+        let decoded = self.decoder.decode(block, |field| section.add(field));
+        decoded.map_err(|_| Fault::Connection(Reason::COMPRESSION_ERROR))?;
+        let id = header.stream;
+        if id <= self.newest || id.is_multiple_of(2) {
+            return self.second_section(header, section);
+        }
+        self.newest = id;
+        if self.is_too_late(id) {
+            self.past.add(id, By::Us);
+            return Ok(());
+        }
+        if is_wrong {
+            return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
+        }
+        if self.streams.len() >= self.settings.most_streams {
+            self.reset(id, Reason::REFUSED_STREAM);
+            return Ok(());
+        }
+        match section.request(&mut self.known) {
+            Ok(request) => self.open(header, request),
+            Err(Unsound::Malformed) => Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
+            Err(Unsound::TooLarge) => {
+                self.open_half(id, header.has(END_STREAM), None, false);
+                let refused =
+                    handling::refused(&self.context, HeadFault::TOO_LARGE, Version::HTTP_2);
+                self.answer(id, refused);
+                self.turns.push_back(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// A header section has come on a stream that had one.
+    fn second_section(&mut self, header: Header, section: Section) -> Result<(), Fault> {
+        let id = header.stream;
+        let past = self.past.find(id);
+        let Some(stream) = self.streams.find(id) else {
+            return match past {
+                Some(By::Us) => Ok(()),
+                Some(By::Client) => Err(Fault::Connection(Reason::STREAM_CLOSED)),
+                None => Err(Fault::Connection(Reason::PROTOCOL_ERROR)),
+            };
+        };
+        if stream.request.is_over {
+            return Err(Fault::Connection(Reason::STREAM_CLOSED));
+        }
+        // RFC 9113 section 8.1: trailers end the request, which has to be as long as it said.
+        let is_whole = header.has(END_STREAM) && stream.request.left.is_none_or(|left| left == 0);
+        match section.trailers() {
+            Ok(trailers) if is_whole => {
+                self.end_request(id, Some(trailers));
+                Ok(())
+            }
+            _ => Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
+        }
+    }
+
+    /// Begins to answer `request`.
+    fn open(&mut self, header: Header, request: Request<()>) -> Result<(), Fault> {
+        let (id, is_over) = (header.stream, header.has(END_STREAM));
+        let length = head::content_length(request.headers());
+        if is_over && length.is_some_and(|length| length > 0) {
+            return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
+        }
+        let is_tunnel = request.extensions().get::<Protocol>().is_some();
+        let is_head = *request.method() == Method::HEAD;
+        self.open_half(id, is_over, length, is_tunnel);
+        let Some(stream) = self.streams.find(id) else {
+            return Ok(());
+        };
+        stream.answer.is_head = is_head;
+        let mut body = upload::Incoming::default();
+        if !is_over {
+            let expects = request.headers().contains_key(header::EXPECT);
+            let (source, incoming) = upload::body(length, expects, &stream.wake);
+            (stream.request.source, body) = (Some(source), incoming);
+        }
+        let request = request.map(|()| Incoming::Http2(body));
+        let handling = (self.handle)(Arc::clone(&self.context), request);
+        stream.handling.set(Some(handling));
+        self.turns.push_back(id);
+        Ok(())
+    }
+
+    fn open_half(&mut self, id: u32, is_over: bool, left: Option<u64>, is_tunnel: bool) {
+        let half = RequestHalf {
+            is_over,
+            window: ReceiveWindow::new(STREAM_WINDOW),
+            source: None,
+            left,
+            small_frames: 0,
+            is_tunnel,
+        };
+        let window = SendWindow::new(self.settings.initial_window);
+        self.streams.open(id, half, window);
+    }
+}
+
+/// Whether the priority that a frame on stream `id` has is none (RFC 7540 section 5.3.1).
+pub(super) fn depends_on_itself(id: u32, priority: &[u8]) -> Result<(), Fault> {
+    match priority.first_chunk() {
+        Some(on) if frame::identifier(*on) == id => Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
+        _ => Ok(()),
+    }
+}

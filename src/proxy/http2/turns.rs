@@ -1,0 +1,132 @@
+//! Turns: what a stream does when something has happened that it waited for.
+//!
+//! The request goes on to the application, its answer comes back and is written as far as windows
+//! allow. Invariant: while much waits to be written, no more is asked for of any answer.
+
+use std::future::Future;
+use std::task::{Context as TaskContext, Poll};
+
+use hyper::Response;
+
+use super::Connection;
+use super::frame::Reason;
+use super::sender::Sent;
+use super::stream::By;
+use crate::proxy::body::{RequestBodyFailure, ResponseBody};
+use crate::proxy::error::Unanswered;
+use crate::upstream::{self, BoxError};
+
+impl<F> Connection<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
+{
+    /// Whether a stream waits for its turn and could use it.
+    pub(super) fn may_give_turns(&mut self) -> bool {
+        self.collect();
+        !self.turns.is_empty() && self.sender.output.len() < self.most_unwritten()
+    }
+
+    /// Gives every stream that has something to do its turn.
+    pub(super) fn give_turns(&mut self) {
+        // Those that come again meanwhile have their turn when what there is was written.
+        self.collect();
+        for _ in 0..self.turns.len() {
+            if let Some(id) = self.turns.pop_front() {
+                self.give_turn(id);
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        self.ready.take(&mut self.woken);
+        self.turns.extend(self.woken.drain(..));
+    }
+
+    fn most_unwritten(&self) -> usize {
+        self.context.worker.upstream.piece()
+    }
+
+    fn give_turn(&mut self, id: u32) {
+        let most = self.most_unwritten();
+        let Some(stream) = self.streams.find(id) else {
+            return;
+        };
+        stream.wake.begin_turn();
+        self.context.activity.is_at(id);
+        let mut cx = TaskContext::from_waker(&stream.waker);
+        if let Some(handling) = stream.handling.as_mut().as_pin_mut()
+            && let Poll::Ready(answered) = handling.poll(&mut cx)
+        {
+            stream.handling.set(None);
+            match answered {
+                Ok(response) => self.sender.begin(id, &mut stream.answer, response),
+                Err(Unanswered) => return self.reset(id, Reason::REFUSED_STREAM),
+            }
+        }
+        if let Some(source) = &stream.request.source {
+            if source.take_wants_continue() && !stream.answer.is_begun() {
+                self.sender.go_on(id);
+            }
+            let (bytes, pieces) = source.take_taken();
+            let paid = pieces.min(stream.request.small_frames);
+            stream.request.small_frames -= paid;
+            self.budget.taken(paid);
+            if let Some(by) = stream.request.window.taken(bytes)
+                && !stream.request.is_over
+            {
+                self.sender.output.window_update(id, by);
+            }
+        }
+        if stream.answer.is_open() {
+            let sent = self.sender.go_ahead(id, &mut stream.answer, most, &mut cx);
+            match sent {
+                // With its body ends the request's record.
+                Sent::Over => (stream.answer.body, stream.answer.is_over) = (None, true),
+                Sent::HasMore => self.turns.push_back(id),
+                Sent::Waits | Sent::Blocked => {}
+                Sent::Failed(error) => {
+                    let reason = reset_for(&error);
+                    tracing::debug!(%error, %reason, "an answer broke off");
+                    return self.reset(id, reason);
+                }
+            }
+        }
+        self.settle(id);
+    }
+
+    /// Begins to answer a request that nobody is to handle.
+    pub(super) fn answer(&mut self, id: u32, response: Response<ResponseBody>) {
+        if let Some(stream) = self.streams.find(id) {
+            self.sender.begin(id, &mut stream.answer, response);
+        }
+    }
+
+    /// Ends a stream that was answered, if nothing more of its request is wanted.
+    fn settle(&mut self, id: u32) {
+        let Some(stream) = self.streams.find(id) else {
+            return;
+        };
+        if !stream.answer.is_over {
+            return;
+        }
+        if stream.request.is_over {
+            self.streams.close(id);
+            self.past.add(id, By::Client);
+            return;
+        }
+        let source = stream.request.source.as_ref();
+        if source.is_none_or(|source| source.is_given_up()) {
+            // RFC 9113 section 8.1: the client may stop, and nothing is wrong.
+            self.reset(id, Reason::NO_ERROR);
+        }
+    }
+}
+
+/// What a client is told whose answer broke off: what the application said, if it speaks HTTP/2.
+fn reset_for(error: &BoxError) -> Reason {
+    // RFC 8441 section 5: for the reset of a connection in a tunnel.
+    if error.is::<RequestBodyFailure>() {
+        return Reason::CANCEL;
+    }
+    upstream::reset_code(error).map_or(Reason::INTERNAL_ERROR, Reason)
+}
