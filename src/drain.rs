@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
+use tokio::task::coop;
 use tokio_util::task::TaskTracker;
 
 /// How far the way out has come.
@@ -55,6 +56,10 @@ pub struct Drain {
 pub struct Signal {
     changed: Pin<Box<dyn Future<Output = watch::Receiver<Stage>> + Send>>,
     now: Arc<AtomicU8>,
+    /// The stage that was told last.
+    told: Stage,
+    /// Whether the task that waits for another is noted.
+    is_noted: bool,
 }
 
 /// Runs tasks that the drain does not wait for: connections to the application, whose requests
@@ -75,9 +80,13 @@ impl Default for Drain {
 impl Drain {
     /// A signal for one more connection.
     pub fn signal(&self) -> Signal {
+        let receiver = self.stage.subscribe();
+        let told = *receiver.borrow();
         Signal {
-            changed: wait(self.stage.subscribe()),
+            changed: wait(receiver),
             now: Arc::clone(&self.now),
+            told,
+            is_noted: false,
         }
     }
 
@@ -161,10 +170,17 @@ impl Signal {
         Stage::from_u8(self.now.load(Ordering::Relaxed))
     }
 
-    /// Ready with the new stage each time it has changed.
+    /// Ready with the new stage each time it has changed; for one task, which is polled for everything
+    /// that happens on a connection.
     pub fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<Stage> {
+        if self.is_noted && self.stage() == self.told {
+            return Poll::Pending;
+        }
+        // Who has used its turn up is not even noted, and is polled again.
+        self.is_noted = coop::has_budget_remaining();
         let receiver = std::task::ready!(self.changed.as_mut().poll(cx));
         let stage = *receiver.borrow();
+        (self.told, self.is_noted) = (stage, false);
         self.changed = wait(receiver);
         Poll::Ready(stage)
     }

@@ -7,6 +7,7 @@
 //! unambiguous.
 
 mod activity;
+mod alarm;
 mod body;
 mod checks;
 mod connection;

@@ -94,7 +94,6 @@ pub(super) struct Connection<F> {
     ready: Arc<Ready>,
     /// Streams whose turn it is.
     turns: VecDeque<u32>,
-    woken: Vec<u32>,
     /// The highest stream that the client has opened.
     newest: u32,
     settings: Settings,
@@ -165,7 +164,6 @@ where
             past: Past::default(),
             ready,
             turns: VecDeque::new(),
-            woken: Vec::new(),
             newest: 0,
             settings,
             window,
@@ -387,7 +385,7 @@ where
         self.sender.shrink();
         self.streams.shrink();
         self.past.shrink();
-        (self.turns, self.woken) = (VecDeque::new(), Vec::new());
+        self.turns = VecDeque::new();
         self.is_at_rest = true;
     }
 }

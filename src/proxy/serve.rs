@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::activity::Watch;
+use super::alarm::Alarm;
 use super::connection::Context;
 use super::entitlement::{self, Vigil};
 use super::http2::Reason;
@@ -81,7 +81,7 @@ pub(super) struct Loop<'a> {
     context: &'a Context,
     limits: &'a config::Http,
     drain: &'a mut Signal,
-    timer: Pin<Box<Sleep>>,
+    timer: Alarm,
     /// No later look has seen the client take data.
     quiet_since: Instant,
     /// When the connection last went to rest.
@@ -108,7 +108,7 @@ enum Graceful {
 impl<'a> Loop<'a> {
     pub(super) fn new(context: &'a Context, drain: &'a mut Signal) -> Self {
         let limits = &context.worker.policy.http;
-        let timer = Box::pin(tokio::time::sleep(pace(limits)));
+        let timer = Alarm::new(Instant::now() + pace(limits));
         Self {
             context,
             limits,
@@ -157,9 +157,9 @@ impl<'a> Loop<'a> {
             }
             let deadline = self.deadline(connection);
             if deadline < self.timer.deadline() {
-                self.timer.as_mut().reset(deadline);
+                self.timer.set(deadline);
             }
-            if self.timer.as_mut().poll(cx).is_pending() {
+            if self.timer.poll(cx).is_pending() {
                 return Poll::Pending;
             }
             if let Some(ended) = self.fired(connection) {
@@ -278,7 +278,7 @@ impl<'a> Loop<'a> {
         if self.graceful == Graceful::Asked && self.grace.is_some_and(|at| at <= now) {
             self.cut(connection);
             let deadline = self.deadline(connection);
-            self.timer.as_mut().reset(deadline);
+            self.timer.set(deadline);
             return None;
         }
         if self.graceful == Graceful::Open {
@@ -314,7 +314,7 @@ impl<'a> Loop<'a> {
             _ => self.deadline(connection),
         };
         let next = if due > now { due.min(latest) } else { latest };
-        self.timer.as_mut().reset(next);
+        self.timer.set(next);
         None
     }
 }

@@ -3,12 +3,12 @@
 //! One that has said nothing for an interval is asked, and is given up when it says nothing then
 //! either. Invariant: the path of a request costs a flag, no look at the clock.
 
-use std::future::Future as _;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
+
+use crate::proxy::alarm::Alarm;
 
 /// What a silent client is asked with.
 pub(super) const QUESTION: [u8; 8] = *b"anybody?";
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A connection's clock.
 pub(super) struct Keepalive {
     interval: Duration,
-    timer: Pin<Box<Sleep>>,
+    timer: Alarm,
     has_heard: bool,
     /// How long the client has not answered.
     waited: Option<Duration>,
@@ -37,7 +37,7 @@ impl Keepalive {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
-            timer: Box::pin(tokio::time::sleep(interval)),
+            timer: Alarm::new(Instant::now() + interval),
             has_heard: false,
             waited: None,
         }
@@ -51,7 +51,7 @@ impl Keepalive {
     /// Ready when something is due.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
-            ready!(self.timer.as_mut().poll(cx));
+            ready!(self.timer.poll(cx));
             let step = self.interval.min(PATIENCE);
             let (next, due) = if std::mem::take(&mut self.has_heard) {
                 self.waited = None;
@@ -68,7 +68,7 @@ impl Keepalive {
                     }
                 }
             };
-            self.timer.as_mut().reset(Instant::now() + next);
+            self.timer.set(Instant::now() + next);
             if let Some(due) = due {
                 return Poll::Ready(due);
             }

@@ -3,6 +3,7 @@
 //! All streams of a connection run in its one task, and a stream is looked at only when something that
 //! it waits for has happened. Invariant: a stream is in the queue at most once.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
@@ -38,9 +39,13 @@ impl Ready {
         }
     }
 
-    /// Puts the streams that have something to do behind `streams`; whether there are any.
-    pub(super) fn take(&self, streams: &mut Vec<u32>) {
-        streams.append(&mut self.queue().streams);
+    /// Puts the streams that have something to do behind `turns`.
+    pub(super) fn take(&self, turns: &mut VecDeque<u32>) {
+        let mut queue = self.queue();
+        if !queue.streams.is_empty() {
+            turns.extend(queue.streams.iter().copied());
+            queue.streams.clear();
+        }
     }
 
     /// `n` bytes of uploads were taken, or will never be.
@@ -113,7 +118,7 @@ mod tests {
         let wake = StreamWake::new(&ready);
         wake.is_for(7);
         let waker = Waker::from(Arc::clone(&wake));
-        let mut streams = Vec::new();
+        let mut streams = VecDeque::new();
         waker.wake_by_ref();
         waker.wake_by_ref();
         ready.take(&mut streams);

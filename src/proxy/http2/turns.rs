@@ -37,9 +37,9 @@ where
         }
     }
 
+    /// Those that were woken wait for their turn.
     fn collect(&mut self) {
-        self.ready.take(&mut self.woken);
-        self.turns.extend(self.woken.drain(..));
+        self.ready.take(&mut self.turns);
     }
 
     fn most_unwritten(&self) -> usize {
