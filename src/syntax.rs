@@ -12,6 +12,17 @@ use http::header::HeaderName;
 pub use bytes::{are_value, is_path_and_query, is_token_byte, method_length, token_length};
 pub use chunked::{Chunked, Piece, Step};
 
+/// hyper, which speaks HTTP/2 to the application, keeps the last two values for itself.
+const LONGEST: u64 = u64::MAX - 2;
+
+/// The length of a body that `digits` say (RFC 9110 section 8.6), unless it is longer than any can be.
+pub fn content_length(digits: &[u8]) -> Option<u64> {
+    // `parse` takes a sign too.
+    let are_digits = digits.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(digits).ok().filter(|_| are_digits)?;
+    text.parse().ok().filter(|length| *length <= LONGEST)
+}
+
 /// How large a header or trailer section may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -24,4 +35,25 @@ pub struct Limits {
 /// Whether `name` is a token (RFC 9110 section 5.6.2): the `http` crate lets a quote through.
 pub fn is_token(name: &HeaderName) -> bool {
     memchr::memchr(b'"', name.as_str().as_bytes()).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::content_length;
+
+    #[test]
+    fn a_length_is_decimal_and_no_longer_than_any_body_can_be() {
+        for (digits, length) in [
+            ("0", Some(0)),
+            ("0042", Some(42)),
+            ("18446744073709551613", Some(u64::MAX - 2)),
+            ("18446744073709551614", None),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+1", None),
+            ("1 ", None),
+        ] {
+            assert_eq!(content_length(digits.as_bytes()), length, "{digits:?}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use http::{Method, Request, Version};
 use super::error::Refusal;
 use super::headers::{ConnectionOptions, connection_options};
 use super::http1::HeadFault;
-use crate::syntax::is_token;
+use crate::syntax::{content_length, is_token};
 
 /// Judges a parsed request head and returns the host it is for.
 ///
@@ -111,8 +111,12 @@ fn http2_fields<B>(request: &Request<B>) -> Result<(), Refusal> {
     }
     let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
     match (lengths.next().map(HeaderValue::as_bytes), lengths.next()) {
-        (None | Some([b'0']), None) => Ok(()),
-        (Some([b'1'..=b'9', rest @ ..]), None) if rest.iter().all(u8::is_ascii_digit) => Ok(()),
+        (None, None) => Ok(()),
+        (Some(digits), None)
+            if !matches!(digits, [b'0', _, ..]) && content_length(digits).is_some() =>
+        {
+            Ok(())
+        }
         _ => Err(Refusal::BadRequest(
             "Content-Length is not one decimal number",
         )),
@@ -315,6 +319,7 @@ mod tests {
             ("POST", "content-length", &["05"]),
             ("POST", "content-length", &["5,5"]),
             ("POST", "content-length", &[""]),
+            ("POST", "content-length", &["18446744073709551616"]),
         ] {
             assert!(!with(method, name, values), "{method} {name} {values:?}");
         }

@@ -20,8 +20,6 @@ use crate::syntax::{self, Limits};
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 /// The longest registered method has 17 bytes (UPDATEREDIRECTREF, RFC 4437).
 const MAX_METHOD: usize = 32;
-/// hyper, which speaks HTTP/2 to the application, keeps the last two values for itself.
-const MAX_LENGTH: u64 = u64::MAX - 2;
 
 /// A head as far as it has arrived. Offsets are from its first byte.
 #[derive(Debug, Default)]
@@ -393,18 +391,11 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
 fn length(value: &[u8]) -> Result<u64, HeadFault> {
     const WORDS: HeadFault = HeadFault::bad_framing("Content-Length is not one decimal number");
     let digits = value.trim_ascii_start();
-    let is_number = match digits {
-        [b'0'] => true,
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if !is_number || value.contains(&b'\t') {
+    // Some parsers read a number that begins with a zero as octal.
+    if matches!(digits, [b'0', _, ..]) || value.contains(&b'\t') {
         return Err(WORDS);
     }
-    let number = std::str::from_utf8(digits)
-        .ok()
-        .and_then(|digits| digits.parse().ok());
-    number.filter(|number| *number <= MAX_LENGTH).ok_or(WORDS)
+    syntax::content_length(digits).ok_or(WORDS)
 }
 
 #[cfg(test)]
@@ -478,7 +469,7 @@ mod tests {
             ),
             (
                 "POST / HTTP/1.1\r\nContent-Length: 18446744073709551613\r\n\r\n",
-                BodyFraming::Length(MAX_LENGTH),
+                BodyFraming::Length(u64::MAX - 2),
             ),
         ] {
             let followed = format!("{head}GET /next");

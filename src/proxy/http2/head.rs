@@ -12,6 +12,7 @@ use hyper::ext::Protocol;
 
 use crate::hpack::{Field, Pseudo};
 use crate::proxy::headers::ADDED;
+use crate::syntax;
 
 /// What most requests have at most, beside what they get on their way.
 const USUAL_FIELDS: usize = 10;
@@ -204,8 +205,7 @@ impl Known {
 /// The length of the body that `headers` declare; one that is not written as it has to be is refused
 /// elsewhere.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let value = headers.get(header::CONTENT_LENGTH)?;
-    value.to_str().ok()?.parse().ok()
+    syntax::content_length(headers.get(header::CONTENT_LENGTH)?.as_bytes())
 }
 
 /// RFC 9113 section 8.2.2.

@@ -13,13 +13,11 @@ use http::{Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
 use crate::message::is_option;
-use crate::syntax::Limits;
+use crate::syntax::{Limits, content_length};
 use crate::upstream::Error;
 
 /// Fields that need no memory of their own while they are parsed.
 const USUAL_FIELDS: usize = 64;
-/// hyper keeps the last two values for itself.
-const MAX_LENGTH: u64 = u64::MAX - 2;
 
 /// A head as far as it has arrived; offsets are from its first byte.
 #[derive(Debug, Default)]
@@ -197,7 +195,7 @@ impl<'h> Said<'h> {
         let said = match (self.length, self.coding) {
             _ if self.is_repeated => None,
             (None, None) => Some(BodyFraming::UntilClose),
-            (Some(digits), None) => length(digits),
+            (Some(digits), None) => content_length(digits).map(BodyFraming::Length),
             (None, Some(coding)) => (coding.eq_ignore_ascii_case(b"chunked")
                 && response.version() != Version::HTTP_10)
                 .then_some(BodyFraming::Chunked),
@@ -233,16 +231,6 @@ impl<'h> Said<'h> {
         status == StatusCode::NO_CONTENT
             && (self.coding.is_some() || self.length.is_some_and(|length| length != b"0"))
     }
-}
-
-fn length(digits: &[u8]) -> Option<BodyFraming> {
-    let digits = std::str::from_utf8(digits).ok()?;
-    // `parse` takes a sign too.
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let length: u64 = digits.parse().ok()?;
-    (length <= MAX_LENGTH).then_some(BodyFraming::Length(length))
 }
 
 #[cfg(test)]
@@ -338,7 +326,7 @@ mod tests {
         assert_eq!(body("Content-Length: 0\r\n"), Some(BodyFraming::Empty));
         assert_eq!(
             body("Content-Length: 18446744073709551613\r\n"),
-            Some(BodyFraming::Length(MAX_LENGTH))
+            Some(BodyFraming::Length(u64::MAX - 2))
         );
         for bad in [
             "Content-Length: 5\r\nContent-Length: 5\r\n",
