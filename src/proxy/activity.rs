@@ -135,20 +135,22 @@ impl Activity {
 
     /// Whether bytes were taken by the socket since the last time this was asked.
     pub(super) fn take_written(&self) -> bool {
-        self.has_written.swap(false, Relaxed)
+        let has_written = self.has_written.load(Relaxed);
+        self.has_written.store(false, Relaxed);
+        has_written
     }
 
     /// A request begins.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
-        self.requests.fetch_add(1, Relaxed);
-        self.begun.fetch_add(1, Relaxed);
+        change(&self.requests, 1);
+        change(&self.begun, 1);
         self.head_since.store(0, Relaxed);
         InFlight(Arc::clone(self))
     }
 
     /// A request body begins.
     pub(super) fn upload(self: &Arc<Self>) -> Upload {
-        self.uploads.fetch_add(1, Relaxed);
+        change(&self.uploads, 1);
         Upload {
             activity: Arc::clone(self),
             is_complete: false,
@@ -301,6 +303,13 @@ impl Activity {
     }
 }
 
+/// Adds `by`, in the one thread that does; what it comes to.
+fn change(number: &AtomicU32, by: i32) -> u32 {
+    let changed = number.load(Relaxed).wrapping_add_signed(by);
+    number.store(changed, Relaxed);
+    changed
+}
+
 impl Drop for Activity {
     fn drop(&mut self) {
         self.taken(u64::MAX);
@@ -324,9 +333,10 @@ impl Upload {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let now = self.0.now();
-        self.0.idle_since.store(now, Relaxed);
-        if self.0.requests.fetch_sub(1, Relaxed) == 1 && self.0.uploads.load(Relaxed) == 0 {
+        if self.0.requests.load(Relaxed) == 1 {
+            self.0.idle_since.store(self.0.now(), Relaxed);
+        }
+        if change(&self.0.requests, -1) == 0 && self.0.uploads.load(Relaxed) == 0 {
             // What came with requests that were refused is thrown away.
             self.0.taken(u64::MAX);
         }
@@ -335,7 +345,7 @@ impl Drop for InFlight {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.activity.uploads.fetch_sub(1, Relaxed) == 1 {
+        if change(&self.activity.uploads, -1) == 0 {
             // What came and nobody took is thrown away.
             self.activity.taken(u64::MAX);
         }

@@ -96,7 +96,8 @@ fn prepare(
             return Err(Refusal::NoRoom);
         }
     }
-    let room = request.headers_mut().try_reserve(headers::ADDED);
+    let added = headers::ADDED + context.forwarding.fields();
+    let room = request.headers_mut().try_reserve(added);
     room.map_err(|_| Refusal::Head(HeadFault::TOO_MANY))?;
     let start = context.worker.policy.headers.trace_start;
     if let Some(trace) = headers::continue_trace(request.headers_mut(), start)

@@ -31,7 +31,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, ready};
+use std::task::{Context as TaskContext, Poll, Waker, ready};
 
 use hyper::{Request, Response};
 use tokio::io::AsyncWrite as _;
@@ -92,6 +92,8 @@ pub(super) struct Connection<F> {
     streams: Streams<F>,
     past: Past,
     ready: Arc<Ready>,
+    /// What `ready` wakes.
+    task: Option<Waker>,
     /// Streams whose turn it is.
     turns: VecDeque<u32>,
     /// The highest stream that the client has opened.
@@ -163,6 +165,7 @@ where
             streams: Streams::new(Arc::clone(&ready)),
             past: Past::default(),
             ready,
+            task: None,
             turns: VecDeque::new(),
             newest: 0,
             settings,
@@ -177,7 +180,10 @@ where
 
     /// Serves until nothing more can be done at once.
     fn poll_serving(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.ready.attach(cx);
+        if !(self.task.as_ref()).is_some_and(|task| task.will_wake(cx.waker())) {
+            self.ready.attach(cx.waker().clone());
+            self.task = Some(cx.waker().clone());
+        }
         loop {
             let input = self.poll_input(cx);
             if let Input::Over = input {

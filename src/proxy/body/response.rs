@@ -16,12 +16,45 @@ use crate::proxy::headers::strip_trailers;
 use crate::telemetry::record::Record;
 use crate::upstream::{self, BoxError};
 
-/// One request at work: its record and its place among the connection's requests.
+/// One request at work: its record, its place among the connection's requests, and its answer's body.
+///
+/// Boxed once for all of it, because an answer changes hands a dozen times.
 #[derive(Debug)]
 pub(in crate::proxy) struct Exchange {
     pub(in crate::proxy) record: Record,
     in_flight: InFlight,
     activity: Arc<Activity>,
+    content: Content,
+    waiting: Option<Waiting>,
+    idle: Option<Idle>,
+    /// Told one turn later, so that what came before is written first.
+    broken: Option<BoxError>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Empty,
+    Text(Bytes),
+    Upstream(upstream::Body<RequestBody>),
+}
+
+/// `--stream-idle-timeout`.
+#[derive(Debug)]
+struct Idle {
+    limit: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// The answer's body.
+#[derive(Debug)]
+pub(in crate::proxy) struct ResponseBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Empty,
+    Answer(Box<Exchange>),
+    /// What the other side of a tunnel says.
+    Tunnel(Feed),
 }
 
 impl Exchange {
@@ -30,6 +63,10 @@ impl Exchange {
             record,
             in_flight: activity.begin(),
             activity: Arc::clone(activity),
+            content: Content::Empty,
+            waiting: None,
+            idle: None,
+            broken: None,
         }
     }
 
@@ -42,62 +79,73 @@ impl Exchange {
     pub(in crate::proxy) fn into_parts(self) -> (Record, InFlight) {
         (self.record, self.in_flight)
     }
-}
 
-/// The answer's body.
-#[derive(Debug)]
-pub(in crate::proxy) struct ResponseBody {
-    content: Content,
-    tail: Option<Box<Exchange>>,
-    waiting: Option<Waiting>,
-    idle: Option<Idle>,
-    /// Told one turn later, so that what came before is written first.
-    broken: Option<BoxError>,
-}
+    fn yielded(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.record.body_bytes(data.len());
+            // Whoever sends the last piece asks for no other, and drops this.
+            if !self.content.is_end() {
+                self.waiting = Some(self.activity.waiting());
+            }
+        }
+        if let Some(idle) = &mut self.idle {
+            idle.timer.as_mut().reset(Instant::now() + idle.limit);
+        }
+    }
 
-#[derive(Debug)]
-enum Content {
-    Empty,
-    Text(Bytes),
-    Upstream(upstream::Body<RequestBody>),
-    /// What the other side of a tunnel says.
-    Tunnel(Feed),
-}
-
-/// `--stream-idle-timeout`.
-#[derive(Debug)]
-struct Idle {
-    limit: Duration,
-    timer: Pin<Box<Sleep>>,
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.waiting = None;
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match self.content.poll_frame(cx) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    strip_trailers(trailers);
+                }
+                self.yielded(&frame);
+                if self.content.is_end() || frame.is_trailers() {
+                    self.record.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.record.flag("upstream_closed_in_body");
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.record.complete();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(idle) = &mut self.idle else {
+                    return Poll::Pending;
+                };
+                ready!(idle.timer.as_mut().poll(cx));
+                self.record.flag("stream_idle_timeout");
+                Poll::Ready(Some(Err("no byte within --stream-idle-timeout".into())))
+            }
+        }
+    }
 }
 
 impl ResponseBody {
     pub(in crate::proxy) fn empty() -> Self {
-        Self {
-            content: Content::Empty,
-            tail: None,
-            waiting: None,
-            idle: None,
-            broken: None,
-        }
+        Self(Kind::Empty)
     }
 
     /// An answer of our own without content.
     pub(in crate::proxy) fn without_content(mut exchange: Box<Exchange>) -> Self {
         exchange.record.complete();
-        Self {
-            tail: Some(exchange),
-            ..Self::empty()
-        }
+        Self(Kind::Answer(exchange))
     }
 
     /// An answer of our own.
-    pub(in crate::proxy) fn text(text: String, exchange: Box<Exchange>) -> Self {
-        Self {
-            content: Content::Text(text.into()),
-            tail: Some(exchange),
-            ..Self::empty()
-        }
+    pub(in crate::proxy) fn text(text: String, mut exchange: Box<Exchange>) -> Self {
+        exchange.content = Content::Text(text.into());
+        Self(Kind::Answer(exchange))
     }
 
     /// The application's answer.
@@ -110,53 +158,25 @@ impl ResponseBody {
             // Nobody polls such a body.
             exchange.record.complete();
         }
-        let idle = idle.map(|limit| Idle {
+        exchange.idle = idle.map(|limit| Idle {
             limit,
             timer: Box::pin(tokio::time::sleep(limit)),
         });
-        Self {
-            content: Content::Upstream(body),
-            tail: Some(exchange),
-            waiting: None,
-            idle,
-            broken: None,
-        }
+        exchange.content = Content::Upstream(body);
+        Self(Kind::Answer(exchange))
     }
 
     /// The bytes of a tunnel.
     pub(in crate::proxy) fn tunnel(bytes: Feed) -> Self {
-        Self {
-            content: Content::Tunnel(bytes),
-            ..Self::empty()
-        }
+        Self(Kind::Tunnel(bytes))
     }
 
     /// The last piece that was given waits for its client from now on.
     pub(in crate::proxy) fn wait_for_client(&mut self) {
-        if let (Some(exchange), None) = (&self.tail, &self.waiting) {
-            self.waiting = Some(exchange.activity.waiting());
-        }
-    }
-
-    fn yielded(&mut self, frame: &Frame<Bytes>) {
-        let Some(exchange) = &mut self.tail else {
-            return;
-        };
-        if let Some(data) = frame.data_ref() {
-            exchange.record.body_bytes(data.len());
-            // Whoever sends the last piece asks for no other, and drops this.
-            if !self.content.is_end() {
-                self.waiting = Some(exchange.activity.waiting());
-            }
-        }
-        if let Some(idle) = &mut self.idle {
-            idle.timer.as_mut().reset(Instant::now() + idle.limit);
-        }
-    }
-
-    fn ended(&mut self) {
-        if let Some(exchange) = &mut self.tail {
-            exchange.record.complete();
+        if let Kind::Answer(exchange) = &mut self.0
+            && exchange.waiting.is_none()
+        {
+            exchange.waiting = Some(exchange.activity.waiting());
         }
     }
 }
@@ -169,75 +189,53 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        this.waiting = None;
-        if let Some(error) = this.broken.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        let polled = match &mut this.content {
-            Content::Empty => Poll::Ready(None),
-            Content::Text(text) if text.is_empty() => Poll::Ready(None),
-            Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Content::Upstream(body) => Pin::new(body).poll_frame(cx),
-            Content::Tunnel(bytes) => bytes.poll_frame(cx).map_err(BoxError::from),
-        };
-        match polled {
-            Poll::Ready(Some(Ok(mut frame))) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    strip_trailers(trailers);
-                }
-                this.yielded(&frame);
-                if this.content.is_end() || frame.is_trailers() {
-                    this.ended();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                if let Some(exchange) = &mut this.tail {
-                    exchange.record.flag("upstream_closed_in_body");
-                }
-                this.broken = Some(error);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Poll::Ready(None) => {
-                this.ended();
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                let Some(idle) = &mut this.idle else {
-                    return Poll::Pending;
-                };
-                ready!(idle.timer.as_mut().poll(cx));
-                if let Some(exchange) = &mut this.tail {
-                    exchange.record.flag("stream_idle_timeout");
-                }
-                Poll::Ready(Some(Err("no byte within --stream-idle-timeout".into())))
-            }
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Answer(exchange) => exchange.poll_frame(cx),
+            Kind::Tunnel(bytes) => bytes.poll_frame(cx).map_err(BoxError::from),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.is_end()
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Answer(exchange) => exchange.content.is_end(),
+            Kind::Tunnel(bytes) => bytes.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Empty => SizeHint::with_exact(0),
-            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Content::Upstream(body) => body.size_hint(),
-            Content::Tunnel(_) => SizeHint::default(),
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Answer(exchange) => exchange.content.size_hint(),
+            Kind::Tunnel(_) => SizeHint::default(),
         }
     }
 }
 
 impl Content {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Text(text) if text.is_empty() => Poll::Ready(None),
+            Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
     fn is_end(&self) -> bool {
         match self {
             Self::Empty => true,
             Self::Text(text) => text.is_empty(),
             Self::Upstream(body) => body.is_end_stream(),
-            Self::Tunnel(bytes) => bytes.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Self::Upstream(body) => body.size_hint(),
         }
     }
 }

@@ -125,6 +125,15 @@ impl Forwarding {
         }
     }
 
+    /// How many fields a request gets of it, about.
+    pub(in crate::proxy) fn fields(&self) -> usize {
+        let words = match self.words {
+            Words::Fields { .. } => 4,
+            Words::Lines(_) => 0,
+        };
+        words + usize::from(self.element.is_some()) + if self.identity.is_some() { 4 } else { 0 }
+    }
+
     /// What is told in lines of the head, for a request to `host`; nothing of what is in fields.
     pub(in crate::proxy) fn lines<'a>(&'a self, host: Option<&'a HeaderValue>) -> [&'a [u8]; 4] {
         match (&self.words, host) {

@@ -15,7 +15,7 @@ use crate::proxy::headers::ADDED;
 use crate::syntax;
 
 /// What most requests have at most, beside what they get on their way.
-const USUAL_FIELDS: usize = 10;
+const USUAL_FIELDS: usize = 16;
 
 /// A header section as far as it was decoded.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub(super) struct Section {
     has_pseudo: bool,
     size: usize,
     most: usize,
+    /// Fields there is room for from the start: laying them out anew costs more.
+    room: usize,
 }
 
 /// Why a section makes no request.
@@ -48,10 +50,12 @@ pub(super) struct Known {
 }
 
 impl Section {
-    /// One of at most `most` bytes, as RFC 9113 section 6.5.2 counts them.
-    pub(super) fn new(most: usize) -> Self {
+    /// One of at most `most` bytes, as RFC 9113 section 6.5.2 counts them, that `block` bytes unfold to.
+    pub(super) fn new(most: usize, block: usize) -> Self {
         Self {
             most,
+            // Each takes a byte at least, and four of them say what is asked for.
+            room: block.saturating_sub(4).min(USUAL_FIELDS) + ADDED,
             ..Self::default()
         }
     }
@@ -74,7 +78,7 @@ impl Section {
             self.is_malformed = true;
             return;
         }
-        if self.fields.capacity() == 0 && self.fields.try_reserve(USUAL_FIELDS + ADDED).is_err() {
+        if self.fields.capacity() == 0 && self.fields.try_reserve(self.room).is_err() {
             self.size = usize::MAX;
             return;
         }
@@ -222,7 +226,7 @@ mod tests {
     use super::*;
 
     fn section(pseudo: &[(Pseudo, &'static str)], fields: &[(&'static str, &str)]) -> Section {
-        let mut section = Section::new(1000);
+        let mut section = Section::new(1000, 30);
         for (pseudo, value) in pseudo {
             section.add(Field::Pseudo(*pseudo, Bytes::from_static(value.as_bytes())));
         }

@@ -4,14 +4,17 @@
 //! it waits for has happened. Invariant: a stream is in the queue at most once.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Wake, Waker};
 
 /// The streams of one connection that have something to do.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     queue: Mutex<Queue>,
+    /// Whether there is something in it, for those who need not look.
+    has_streams: AtomicBool,
     /// Bytes of uploads that were taken, or will never be, since this was last asked for.
     taken: AtomicUsize,
 }
@@ -31,20 +34,18 @@ pub(super) struct StreamWake {
 }
 
 impl Ready {
-    /// Has the connection's task woken when a stream has something to do.
-    pub(super) fn attach(&self, cx: &Context<'_>) {
-        match &mut self.queue().connection {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+    /// Has `connection` woken when a stream has something to do.
+    pub(super) fn attach(&self, connection: Waker) {
+        self.queue().connection = Some(connection);
     }
 
     /// Puts the streams that have something to do behind `turns`.
     pub(super) fn take(&self, turns: &mut VecDeque<u32>) {
-        let mut queue = self.queue();
-        if !queue.streams.is_empty() {
+        if self.has_streams.load(Acquire) {
+            let mut queue = self.queue();
             turns.extend(queue.streams.iter().copied());
             queue.streams.clear();
+            self.has_streams.store(false, Relaxed);
         }
     }
 
@@ -97,11 +98,12 @@ impl Wake for StreamWake {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_queued.swap(true, Relaxed) {
+        if self.is_queued.load(Relaxed) || self.is_queued.swap(true, Relaxed) {
             return;
         }
         let mut queue = self.ready.queue();
         queue.streams.push(self.stream.load(Relaxed));
+        self.ready.has_streams.store(true, Release);
         if let Some(connection) = &queue.connection {
             connection.wake_by_ref();
         }

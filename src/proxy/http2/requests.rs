@@ -88,7 +88,7 @@ where
 
     /// A header section is whole.
     fn section(&mut self, header: Header, is_wrong: bool, block: &[u8]) -> Result<(), Fault> {
-        let mut section = Section::new(self.settings.most_header_bytes);
+        let mut section = Section::new(self.settings.most_header_bytes, block.len());
         // Whatever becomes of the stream: the table has to be that of the client.
         let decoded = self.decoder.decode(block, |field| section.add(field));
         decoded.map_err(|_| Fault::Connection(Reason::COMPRESSION_ERROR))?;
