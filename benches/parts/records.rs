@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use std::time::Instant;
 
 use criterion::Criterion;
 use http::{Method, Request, StatusCode, Version};
@@ -52,7 +53,7 @@ pub(crate) fn emission(c: &mut Criterion) {
             b.iter(|| {
                 let mut record = Record::open(&facts, black_box(&request));
                 record.sent();
-                record.answered();
+                record.answered(Instant::now());
                 record.status(StatusCode::OK);
                 record.body_bytes(10_240);
                 record.complete();

@@ -331,6 +331,13 @@ impl Upload {
     }
 }
 
+impl InFlight {
+    /// What its connection is doing.
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.0
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         if self.0.requests.load(Relaxed) == 1 {

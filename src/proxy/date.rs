@@ -1,7 +1,8 @@
-//! The time, as answers tell it (RFC 9110 section 6.6.1): formatted once a second and thread.
+//! The time, as answers tell it (RFC 9110 section 6.6.1): formatted once a second and thread, and read
+//! four times, because that costs as much as reading a head.
 
 use std::cell::RefCell;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
 use httpdate::HttpDate;
@@ -9,30 +10,54 @@ use httpdate::HttpDate;
 /// The year 10000, which this form cannot tell.
 const END: u64 = 253_402_300_800;
 
+/// What was told is told again for so long: the clock may be set, and is heard then.
+const WHILE: Duration = Duration::from_millis(250);
+
 struct Told {
-    second: u64,
     value: HeaderValue,
+    since: Instant,
+    until: Instant,
+    second: u64,
 }
 
 thread_local! {
-    static TOLD: RefCell<Told> = const {
-        RefCell::new(Told { second: u64::MAX, value: HeaderValue::from_static("") })
-    };
+    static TOLD: RefCell<Option<Told>> = const { RefCell::new(None) };
 }
 
-/// Gives `tell` the time, unless the clock stands where it cannot: who has no clock tells no time.
-pub(super) fn with(tell: impl FnOnce(&HeaderValue)) {
-    let second = match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) if since.as_secs() < END => since.as_secs(),
-        _ => return,
-    };
+/// Gives `tell` the time at `now`, a moment ago, unless the clock stands where it cannot: who has no clock
+/// tells no time.
+pub(super) fn with(now: Instant, tell: impl FnOnce(&HeaderValue)) {
     TOLD.with_borrow_mut(|told| {
-        if told.second != second {
-            told.value = formatted(second);
-            told.second = second;
+        let is_known = told.as_ref().is_some_and(|told| told.is_for(now));
+        if !is_known {
+            *told = Told::read(now, told.take());
         }
-        tell(&told.value);
+        if let Some(told) = told {
+            tell(&told.value);
+        }
     });
+}
+
+impl Told {
+    fn is_for(&self, now: Instant) -> bool {
+        (self.since..self.until).contains(&now)
+    }
+
+    /// Reads the clock; what was told `before` need not be formatted again.
+    fn read(now: Instant, before: Option<Self>) -> Option<Self> {
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let second = Some(clock.as_secs()).filter(|second| *second < END)?;
+        let rest = Duration::from_secs(1) - Duration::from_nanos(clock.subsec_nanos().into());
+        Some(Self {
+            value: match before {
+                Some(before) if before.second == second => before.value,
+                _ => formatted(second),
+            },
+            since: now,
+            until: now + rest.min(WHILE),
+            second,
+        })
+    }
 }
 
 fn formatted(second: u64) -> HeaderValue {
@@ -49,8 +74,12 @@ mod tests {
     fn a_date_has_the_form_that_http_has_for_it() {
         assert_eq!(formatted(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(formatted(END - 1), "Fri, 31 Dec 9999 23:59:59 GMT");
-        let mut told = None;
-        with(|date| told = Some(date.clone()));
-        assert!(told.unwrap().to_str().unwrap().ends_with(" GMT"));
+        let mut told = Vec::new();
+        let now = Instant::now();
+        for now in [now, now, now + WHILE, now] {
+            with(now, |date| told.push(date.clone()));
+        }
+        assert_eq!(told.len(), 4);
+        assert!(told[0].to_str().unwrap().ends_with(" GMT"));
     }
 }

@@ -155,7 +155,7 @@ async fn answer(
             return Err((refusal, exchange));
         }
     };
-    exchange.record.answered();
+    exchange.record.answered(response.body().arrived());
     if let Some(fate) = &fate {
         fate.answered();
     }

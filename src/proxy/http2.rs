@@ -96,6 +96,8 @@ pub(super) struct Connection<F> {
     task: Option<Waker>,
     /// Streams whose turn it is.
     turns: VecDeque<u32>,
+    /// A window is wider: every stream with something to write has a turn.
+    has_wider_window: bool,
     /// The highest stream that the client has opened.
     newest: u32,
     settings: Settings,
@@ -167,6 +169,7 @@ where
             ready,
             task: None,
             turns: VecDeque::new(),
+            has_wider_window: false,
             newest: 0,
             settings,
             window,

@@ -1,6 +1,7 @@
 //! `tcp://`: bytes, not HTTP. One session is one record.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::connection::{self, Context};
 use super::downstream::Downstream;
@@ -25,7 +26,7 @@ pub(super) async fn serve(context: &Arc<Context>, stream: Box<Downstream>) {
     record.sent();
     match context.worker.upstream.open(http::prologue(context)).await {
         Ok(application) => {
-            record.answered();
+            record.answered(Instant::now());
             let ended = relay::relay(context, stream, application, record).await;
             context.count_raw_end(ended);
         }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Version};
 
 use super::failures::FailureLog;
 use super::log::AccessWriter;
@@ -109,7 +110,7 @@ pub struct Record {
     /// `None` for a raw session, which is no request.
     method: Option<Method>,
     version: Version,
-    target: Option<Uri>,
+    target: Option<PathAndQuery>,
     trace: Option<TraceContext>,
     spans: Option<RequestSpans>,
     start: Instant,
@@ -128,7 +129,7 @@ impl Record {
         let access = facts.telemetry.access.policy();
         let target = match access {
             AccessLog::Off => None,
-            AccessLog::Errors | AccessLog::All => Some(request.uri().clone()),
+            AccessLog::Errors | AccessLog::All => request.uri().path_and_query().cloned(),
         };
         facts.telemetry.metrics.requests_in_flight.increment();
         let mut record = Self::blank(facts);
@@ -189,10 +190,15 @@ impl Record {
         self.sent = Some(self.start);
     }
 
-    /// The head of the application's answer is here.
-    pub fn answered(&mut self) {
-        self.answered = Some(Instant::now());
+    /// The head of the application's answer came `at`.
+    pub fn answered(&mut self, at: Instant) {
+        self.answered = Some(at);
         self.facts.telemetry.metrics.upstream.answered.increment();
+    }
+
+    /// When the head of the application's answer came, if it did.
+    pub fn answered_at(&self) -> Option<Instant> {
+        self.answered
     }
 
     /// The answer's status goes to the client.
@@ -312,10 +318,10 @@ impl Record {
                 "session"
             },
             method: self.method.as_ref().map(Method::as_str),
-            path: target.map(Uri::path),
+            path: target.map(PathAndQuery::path),
             query: match access.query() {
                 LogQuery::Left => None,
-                LogQuery::Kept => target.and_then(Uri::query),
+                LogQuery::Kept => target.and_then(PathAndQuery::query),
             },
             status: self.method.as_ref().map(|_| status.as_u16()),
             client: self.facts.client.to_string(),

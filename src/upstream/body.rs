@@ -5,6 +5,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -24,6 +25,7 @@ enum Source<B: RequestBody> {
     Http1(http1::Incoming<B>),
     Http2 {
         incoming: Incoming,
+        arrived: Instant,
         shared: Arc<Shared<B>>,
         #[allow(dead_code, reason = "held for its Drop")]
         stream: StreamGuard,
@@ -61,6 +63,7 @@ impl<B: RequestBody> Body<B> {
     pub(super) fn http2(incoming: Incoming, stream: StreamGuard, shared: &Arc<Shared<B>>) -> Self {
         Self(Source::Http2 {
             incoming,
+            arrived: Instant::now(),
             shared: Arc::clone(shared),
             stream,
         })
@@ -71,6 +74,14 @@ impl<B: RequestBody> Body<B> {
         match &self.0 {
             Source::Http1(incoming) => incoming.piece(),
             Source::Http2 { shared, .. } => Some(shared.piece()),
+        }
+    }
+
+    /// When the head in front of it came.
+    pub fn arrived(&self) -> Instant {
+        match &self.0 {
+            Source::Http1(incoming) => incoming.arrived(),
+            Source::Http2 { arrived, .. } => *arrived,
         }
     }
 

@@ -17,8 +17,8 @@ use super::Shares;
 
 /// Streams a client may have open at once (RFC 9113 section 5.1.2 recommends at least 100).
 const MOST_STREAMS: u64 = 128;
-/// The same where there are many connections: each keeps 1.6 KiB for each stream that it has ever
-/// had at once.
+/// The same where there are many connections: each keeps 0.7 KiB for each stream that it has had at
+/// once, until it rests.
 const FEWEST_STREAMS: u64 = 8;
 
 /// Requests in flight for each connection that may be open, on average: over HTTP/2 one connection

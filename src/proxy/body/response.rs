@@ -23,7 +23,6 @@ use crate::upstream::{self, BoxError};
 pub(in crate::proxy) struct Exchange {
     pub(in crate::proxy) record: Record,
     in_flight: InFlight,
-    activity: Arc<Activity>,
     content: Content,
     waiting: Option<Waiting>,
     idle: Option<Idle>,
@@ -62,7 +61,6 @@ impl Exchange {
         Self {
             record,
             in_flight: activity.begin(),
-            activity: Arc::clone(activity),
             content: Content::Empty,
             waiting: None,
             idle: None,
@@ -72,7 +70,7 @@ impl Exchange {
 
     /// Ends the connection behind the answer, and nothing more of it is taken for a request.
     pub(in crate::proxy) fn refuse_what_follows(&self) {
-        self.activity.refuse();
+        self.in_flight.activity().refuse();
     }
 
     /// The record, and the guard that keeps the connection from being idle.
@@ -85,7 +83,7 @@ impl Exchange {
             self.record.body_bytes(data.len());
             // Whoever sends the last piece asks for no other, and drops this.
             if !self.content.is_end() {
-                self.waiting = Some(self.activity.waiting());
+                self.waiting = Some(self.in_flight.activity().waiting());
             }
         }
         if let Some(idle) = &mut self.idle {
@@ -171,12 +169,20 @@ impl ResponseBody {
         Self(Kind::Tunnel(bytes))
     }
 
+    /// When the application's answer had come, if it is one.
+    pub(in crate::proxy) fn answered(&self) -> Option<std::time::Instant> {
+        match &self.0 {
+            Kind::Answer(exchange) => exchange.record.answered_at(),
+            Kind::Empty | Kind::Tunnel(_) => None,
+        }
+    }
+
     /// The last piece that was given waits for its client from now on.
     pub(in crate::proxy) fn wait_for_client(&mut self) {
         if let Kind::Answer(exchange) = &mut self.0
             && exchange.waiting.is_none()
         {
-            exchange.waiting = Some(exchange.activity.waiting());
+            exchange.waiting = Some(exchange.in_flight.activity().waiting());
         }
     }
 }

@@ -3,6 +3,8 @@
 //! What stands in the head of a body's length is true: a length that the body has, chunks, or the
 //! end of the connection (RFC 9112 section 6). Invariant: no byte follows an answer that has no body.
 
+use std::time::Instant;
+
 use http::header;
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -53,6 +55,7 @@ pub(super) fn encode(
     let status = parts.status;
     let is_old = asked.version == Version::HTTP_10;
     let has_body = !asked.is_head && may_have_body(status);
+    let answered = body.answered();
     let body = Some(body).filter(|body| has_body && !body.is_end_stream());
     let mut head = Vec::with_capacity(USUAL_HEAD);
     start_line(&mut head, &parts, is_old);
@@ -103,7 +106,8 @@ pub(super) fn encode(
         add(header::CONNECTION, b"keep-alive");
     }
     if !has_date {
-        date::with(|date| add(header::DATE, date.as_bytes()));
+        let now = answered.unwrap_or_else(Instant::now);
+        date::with(now, |date| add(header::DATE, date.as_bytes()));
     }
     head.extend_from_slice(b"\r\n");
     if let Coding::Chunked(_) = coding

@@ -137,7 +137,7 @@ where
             if let Some(source) = &stream.request.source {
                 source.end(trailers);
             }
-            self.turns.push_back(id);
+            self.claim_turn(id);
         }
     }
 }

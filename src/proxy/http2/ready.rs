@@ -77,9 +77,15 @@ impl StreamWake {
         })
     }
 
-    /// From now on it is `stream` that is woken.
+    /// From now on it is `stream` that is woken, whatever became of the one before.
     pub(super) fn is_for(&self, stream: u32) {
         self.stream.store(stream, Relaxed);
+        self.begin_turn();
+    }
+
+    /// The stream is to have a turn; `false` when it has one coming.
+    pub(super) fn claim_turn(&self) -> bool {
+        !self.is_queued.load(Relaxed) && !self.is_queued.swap(true, Relaxed)
     }
 
     /// The stream has its turn: what happens from now on puts it into the queue again.
@@ -98,7 +104,7 @@ impl Wake for StreamWake {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_queued.load(Relaxed) || self.is_queued.swap(true, Relaxed) {
+        if !self.claim_turn() {
             return;
         }
         let mut queue = self.ready.queue();

@@ -199,9 +199,7 @@ where
         });
         taken.map_err(Fault::Connection)?;
         self.sender.output.frame(Kind::Settings, ACK, 0, &[]);
-        if widens {
-            self.give_all_a_turn();
-        }
+        self.has_wider_window |= widens;
         Ok(())
     }
 
@@ -221,7 +219,7 @@ where
             }
             let widened = self.sender.window.change(i64::from(by));
             widened.map_err(Fault::Connection)?;
-            self.give_all_a_turn();
+            self.has_wider_window = true;
             return Ok(());
         }
         if id > self.newest || id.is_multiple_of(2) {
@@ -233,17 +231,8 @@ where
             }
             let widened = stream.answer.window.change(i64::from(by));
             widened.map_err(|reason| Fault::Stream(id, reason))?;
-            self.turns.push_back(id);
+            self.claim_turn(id);
         }
         Ok(())
-    }
-
-    /// Every stream with something to write has a turn: a window is wider.
-    fn give_all_a_turn(&mut self) {
-        for stream in self.streams.iter_mut() {
-            if !stream.answer.piece.is_empty() {
-                self.turns.push_back(stream.id);
-            }
-        }
     }
 }

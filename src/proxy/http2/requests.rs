@@ -116,7 +116,7 @@ where
                 let refused =
                     handling::refused(&self.context, HeadFault::TOO_LARGE, Version::HTTP_2);
                 self.answer(id, refused);
-                self.turns.push_back(id);
+                self.claim_turn(id);
                 Ok(())
             }
         }
@@ -170,7 +170,7 @@ where
         let request = request.map(|()| Incoming::Http2(body));
         let handling = (self.handle)(Arc::clone(&self.context), request);
         stream.handling.set(Some(handling));
-        self.turns.push_back(id);
+        self.claim_turn(id);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! take, the application does not get rid of. Invariant: a frame is never larger than its client takes.
 
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -87,7 +88,8 @@ impl Sender {
         }
         if !has_date {
             let (encoder, block) = (&mut self.encoder, &mut self.block);
-            date::with(|date| encoder.field(&header::DATE, date, block));
+            let now = body.answered().unwrap_or_else(Instant::now);
+            date::with(now, |date| encoder.field(&header::DATE, date, block));
         }
         let end = if has_body { 0 } else { END_STREAM };
         self.output.headers(id, end, &self.block);

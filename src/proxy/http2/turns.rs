@@ -37,9 +37,25 @@ where
         }
     }
 
-    /// Those that were woken wait for their turn.
+    /// Has stream `id` have a turn.
+    pub(super) fn claim_turn(&mut self, id: u32) {
+        if let Some(stream) = self.streams.find(id)
+            && stream.wake.claim_turn()
+        {
+            self.turns.push_back(id);
+        }
+    }
+
+    /// Those that were woken, or may write more, wait for their turn.
     fn collect(&mut self) {
         self.ready.take(&mut self.turns);
+        if std::mem::take(&mut self.has_wider_window) {
+            for stream in self.streams.iter_mut() {
+                if !stream.answer.piece.is_empty() && stream.wake.claim_turn() {
+                    self.turns.push_back(stream.id);
+                }
+            }
+        }
     }
 
     fn most_unwritten(&self) -> usize {
@@ -82,7 +98,8 @@ where
             match sent {
                 // With its body ends the request's record.
                 Sent::Over => (stream.answer.body, stream.answer.is_over) = (None, true),
-                Sent::HasMore => self.turns.push_back(id),
+                Sent::HasMore if stream.wake.claim_turn() => self.turns.push_back(id),
+                Sent::HasMore => {}
                 Sent::Waits | Sent::Blocked => {}
                 Sent::Failed(error) => {
                     let reason = reset_for(&error);

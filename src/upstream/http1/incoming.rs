@@ -24,6 +24,10 @@ pub(in crate::upstream) struct Incoming<B: RequestBody> {
     /// `None` once the connection is back in the pool, gone, or given away.
     link: Option<Link<B>>,
     rest: Rest,
+    /// When the head came.
+    arrived: Instant,
+    /// Whether it has ever had to be waited for since.
+    has_waited: bool,
 }
 
 /// Read at once at first: most of what comes in pieces comes in small ones.
@@ -75,7 +79,13 @@ impl<B: RequestBody> Incoming<B> {
                 BodyFraming::UntilClose => Rest::UntilClose,
                 BodyFraming::Chunked => Rest::Chunks(Chunks::new(limits)),
             },
+            arrived: Instant::now(),
+            has_waited: false,
         }
+    }
+
+    pub(in crate::upstream) fn arrived(&self) -> Instant {
+        self.arrived
     }
 
     pub(in crate::upstream) fn poll_frame(
@@ -86,7 +96,13 @@ impl<B: RequestBody> Incoming<B> {
             return Poll::Ready(None);
         };
         let polled = match link.connection.poll_upload(|| link.shared.piece(), cx) {
-            Ok(()) => ready!(self.rest.poll_frame(link, cx)),
+            Ok(()) => match self.rest.poll_frame(link, cx) {
+                Poll::Ready(polled) => polled,
+                Poll::Pending => {
+                    self.has_waited = true;
+                    return Poll::Pending;
+                }
+            },
             Err(error) => Some(Err(error.into())),
         };
         match &polled {
@@ -126,7 +142,12 @@ impl<B: RequestBody> Incoming<B> {
         };
         if link.connection.is_at_rest() && !link.keep.is_zero() {
             link.connection.rest();
-            let until = Instant::now() + link.keep;
+            // A look at the clock costs as much as reading a head.
+            let now = match self.has_waited {
+                true => Instant::now(),
+                false => self.arrived,
+            };
+            let until = now + link.keep;
             link.shared.pool.put(link.connection, until);
         }
     }
