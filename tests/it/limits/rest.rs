@@ -1,7 +1,8 @@
-//! An HTTP/1 connection that is idle costs little, and nothing else tells it from one that is not.
+//! A connection that is idle costs little, and nothing else tells it from one that is not.
 
 use std::time::{Duration, Instant};
 
+use http::Request;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -10,10 +11,11 @@ use super::{OK, good};
 use crate::support::application::Raw;
 use crate::support::clients::Client;
 use crate::support::h1::Wire;
+use crate::support::h2::whole;
 use crate::support::hyper_application::{Hyper, answer};
 use crate::support::requests::get;
 use crate::support::sidecar::{Served, Signal};
-use crate::support::wait::{PATIENCE, eventually_async};
+use crate::support::wait::{PATIENCE, eventually_async, within};
 
 type Open = Wire<TlsStream<TcpStream>>;
 
@@ -29,15 +31,44 @@ pub(crate) async fn crowd(served: &Served, client: &Client) -> Vec<Open> {
         good(&mut wire).await;
         open.push(wire);
     }
+    have_gone_to_rest(served, CROWD).await;
+    open
+}
+
+/// Waits until connections have gone to rest so often.
+async fn have_gone_to_rest(served: &Served, times: usize) {
     eventually_async("connections at rest", PATIENCE, || {
         let lines = served.sidecar.log_lines();
         let at_rest = lines
             .iter()
             .filter(|line| line["message"] == "connection at rest");
-        at_rest.count() == CROWD
+        at_rest.count() == times
     })
     .await;
-    open
+}
+
+// RES-03: what both sides have in their tables for header fields outlasts the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_connection_at_rest_still_knows_the_fields_that_both_sides_have_said() {
+    let application = Hyper::http1(|request| async move {
+        let mut response = answer(200, "ok");
+        let tag = request.headers()["x-tag"].clone();
+        response.headers_mut().insert("x-tag", tag);
+        response
+    });
+    let served = Served::start(application.upstream(), &TELLING);
+    let h2 = served.client().h2(served.address()).await.unwrap();
+    for times in 1..=4 {
+        let asked = Request::get("https://localhost/").header("x-tag", "the same each time");
+        let mut ready = within("a free stream", h2.send.clone().ready())
+            .await
+            .unwrap();
+        let (response, _) = ready.send_request(asked.body(()).unwrap(), true).unwrap();
+        let response = whole(response).await.unwrap();
+        assert_eq!(response.headers["x-tag"], "the same each time");
+        assert_eq!(&response.body[..], b"ok");
+        have_gone_to_rest(&served, times).await;
+    }
 }
 
 // RES-03
