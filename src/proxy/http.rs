@@ -181,7 +181,7 @@ fn to_upstream(
 ) -> Result<(), Refusal> {
     let is_http2 = context.worker.upstream.is_http2();
     let headers = request.headers_mut();
-    headers::strip_hop_by_hop(headers);
+    let left = headers::strip_hop_by_hop(headers);
     headers::set_forwarded(headers, &context.forwarding, host.as_ref());
     headers::ensure_request_id(headers);
     // An HTTP/1.0 client may name no host; the application, asked in HTTP/1.1, must hear one.
@@ -191,8 +191,10 @@ fn to_upstream(
         set_target(request, Some(&host))?;
         *request.version_mut() = Version::HTTP_2;
     } else {
-        headers::join_cookies(headers);
-        if headers.contains_key(header::TE) {
+        if left.has_cookies {
+            headers::join_cookies(headers);
+        }
+        if left.takes_trailers {
             // RFC 9110 section 10.1.4: TE is for this hop, and has to say so.
             headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
         }
@@ -227,8 +229,9 @@ fn to_downstream(
     let idle = context.worker.policy.http.stream_idle_timeout;
     let mut response = response.map(|body| ResponseBody::upstream(body, exchange, idle));
     let headers = response.headers_mut();
-    headers::strip_hop_by_hop(headers);
-    headers.remove(header::TE);
+    if headers::strip_hop_by_hop(headers).takes_trailers {
+        headers.remove(header::TE);
+    }
     response
 }
 

@@ -16,7 +16,6 @@ mod outgoing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HeaderMap;
 use http::{Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -171,26 +170,16 @@ fn deliver<B: RequestBody>(
     reuse: Reuse,
 ) -> Response<Body<B>> {
     let keep = match reuse {
-        Reuse::Allowed if head.persists => keep_for(head.response.headers(), shared.idle_timeout),
+        Reuse::Allowed if head.persists => keep_for(head.keeps_for, shared.idle_timeout),
         _ => Duration::ZERO,
     };
     let incoming = Incoming::new(head.body, connection, shared, keep, permit);
     head.response.map(|()| Body::http1(incoming))
 }
 
-/// How long an idle connection may be used again: our limit, or what the application announces
+/// How long an idle connection may be used again: our limit, or what the application has `announced`
 /// less a second, because its clock started when the answer left it.
-fn keep_for(headers: &HeaderMap, limit: Duration) -> Duration {
-    let announced = headers.get("keep-alive").and_then(|value| {
-        let value = value.to_str().ok()?;
-        let timeout = value.split(',').find_map(|part| {
-            let (name, seconds) = part.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("timeout")
-                .then_some(seconds)
-        })?;
-        timeout.trim().parse().ok().map(Duration::from_secs)
-    });
+fn keep_for(announced: Option<Duration>, limit: Duration) -> Duration {
     announced.map_or(limit, |announced| {
         limit.min(
             announced
@@ -207,12 +196,8 @@ mod tests {
     #[test]
     fn the_applications_keep_alive_shortens_the_idle_limit_and_never_lengthens_it() {
         let limit = Duration::from_secs(4);
-        let with = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("keep-alive", value.parse().unwrap());
-            keep_for(&headers, limit)
-        };
-        assert_eq!(keep_for(&HeaderMap::new(), limit), limit);
+        let with = |value: &str| keep_for(head::announced(value.as_bytes()), limit);
+        assert_eq!(keep_for(None, limit), limit);
         assert_eq!(with("timeout=5"), Duration::from_secs(4));
         assert_eq!(with("timeout=3, max=100"), Duration::from_secs(2));
         assert_eq!(with("max=100, Timeout=1"), Duration::from_millis(500));

@@ -58,16 +58,27 @@ pub(in crate::proxy) fn connection_options(headers: &HeaderMap) -> ConnectionOpt
     }
 }
 
+/// What a message has once that was removed which belongs to one hop alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::proxy) struct Left {
+    /// `TE: trailers`, and no other TE.
+    pub(in crate::proxy) takes_trailers: bool,
+    /// `Cookie`.
+    pub(in crate::proxy) has_cookies: bool,
+}
+
 /// Removes what belongs to one hop alone.
 ///
 /// `TE: trailers` is put back: it says that the client takes trailers, and so do we.
-pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Left {
+    let mut left = Left::default();
     // One pass over the names spares a look-up for each of the fixed list: most messages have
     // none of them, or `Connection` alone.
     let (mut has_connection, mut has_fixed) = (false, false);
     for name in headers.keys() {
         match name.as_str() {
             "connection" => has_connection = true,
+            "cookie" => left.has_cookies = true,
             name => has_fixed |= is_fixed(name),
         }
     }
@@ -83,14 +94,15 @@ pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(header::CONNECTION);
     }
     if has_fixed {
-        let takes_trailers = takes_trailers(headers);
+        left.takes_trailers = takes_trailers(headers);
         for name in &FIXED {
             headers.remove(name);
         }
-        if takes_trailers {
+        if left.takes_trailers {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
     }
+    left
 }
 
 /// Options of `Connection` that name no header of their own, or one of the fixed list.

@@ -26,6 +26,9 @@ pub(super) struct Section {
     path: Option<Bytes>,
     protocol: Option<Bytes>,
     fields: HeaderMap,
+    /// The length of the body that it declares; one that is not written as it has to be is refused
+    /// elsewhere.
+    length: Option<u64>,
     is_malformed: bool,
     has_pseudo: bool,
     size: usize,
@@ -74,7 +77,9 @@ impl Section {
     }
 
     fn add_field(&mut self, name: HeaderName, value: HeaderValue) {
-        if is_of_connection(&name, &value) {
+        if name == header::CONTENT_LENGTH {
+            self.length = syntax::content_length(value.as_bytes());
+        } else if is_of_connection(&name, &value) {
             self.is_malformed = true;
             return;
         }
@@ -112,6 +117,11 @@ impl Section {
             true => Err(Unsound::TooLarge),
             false => Ok(()),
         }
+    }
+
+    /// The length of the body that it declares.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
     }
 
     /// The request of the section.
@@ -204,12 +214,6 @@ impl Known {
         self.authority = Some((value, authority.clone()));
         Ok(authority)
     }
-}
-
-/// The length of the body that `headers` declare; one that is not written as it has to be is refused
-/// elsewhere.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    syntax::content_length(headers.get(header::CONTENT_LENGTH)?.as_bytes())
 }
 
 /// RFC 9113 section 8.2.2.

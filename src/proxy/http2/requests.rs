@@ -12,7 +12,7 @@ use hyper::ext::Protocol;
 use hyper::{Method, Request, Response};
 
 use super::frame::{self, END_HEADERS, END_STREAM, Fault, Header, Reason};
-use super::head::{self, Section, Unsound};
+use super::head::{Section, Unsound};
 use super::stream::{By, RequestHalf};
 use super::window::{ReceiveWindow, SendWindow};
 use super::{Connection, STREAM_WINDOW, upload};
@@ -108,8 +108,9 @@ where
             self.reset(id, Reason::REFUSED_STREAM);
             return Ok(());
         }
+        let length = section.length();
         match section.request(&mut self.known) {
-            Ok(request) => self.open(header, request),
+            Ok(request) => self.open(header, request, length),
             Err(Unsound::Malformed) => Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
             Err(Unsound::TooLarge) => {
                 self.open_half(id, header.has(END_STREAM), None, false);
@@ -147,10 +148,14 @@ where
         }
     }
 
-    /// Begins to answer `request`.
-    fn open(&mut self, header: Header, request: Request<()>) -> Result<(), Fault> {
+    /// Begins to answer `request`, whose body has a declared `length`.
+    fn open(
+        &mut self,
+        header: Header,
+        request: Request<()>,
+        length: Option<u64>,
+    ) -> Result<(), Fault> {
         let (id, is_over) = (header.stream, header.has(END_STREAM));
-        let length = head::content_length(request.headers());
         if is_over && length.is_some_and(|length| length > 0) {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
         }

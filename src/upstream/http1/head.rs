@@ -6,6 +6,7 @@
 //! and 6). The head's values share one piece of memory of its own size, and not what was read.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -35,6 +36,8 @@ pub(super) struct Head {
     pub(super) body: BodyFraming,
     /// Whether the connection may carry another request behind this answer.
     pub(super) persists: bool,
+    /// How long the application says that it keeps it.
+    pub(super) keeps_for: Option<Duration>,
 }
 
 /// Where an answer's body ends (RFC 9112 section 6.3).
@@ -151,6 +154,7 @@ impl Head {
         Ok(Self {
             body: said.body(&response, is_to_head)?,
             persists: said.persists(&response),
+            keeps_for: said.keep_alive.and_then(announced),
             response,
         })
     }
@@ -160,6 +164,17 @@ impl Head {
         let status = self.response.status();
         status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
     }
+}
+
+/// The time that a `Keep-Alive` announces.
+pub(super) fn announced(value: &[u8]) -> Option<Duration> {
+    let timeout = str::from_utf8(value).ok()?.split(',').find_map(|part| {
+        let (name, seconds) = part.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("timeout")
+            .then_some(seconds)
+    })?;
+    timeout.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn garbage(words: &str) -> Error {
@@ -175,6 +190,8 @@ struct Said<'h> {
     is_repeated: bool,
     closes: bool,
     keeps_alive: bool,
+    /// The first `Keep-Alive`.
+    keep_alive: Option<&'h [u8]>,
 }
 
 impl<'h> Said<'h> {
@@ -186,6 +203,7 @@ impl<'h> Said<'h> {
                 self.closes |= is_option(value, "close");
                 self.keeps_alive |= is_option(value, "keep-alive");
             }
+            _ if name.as_str() == "keep-alive" => _ = self.keep_alive.get_or_insert(value),
             _ => {}
         }
     }
