@@ -74,6 +74,14 @@ impl Budget {
         self.spend(RESET_COSTS)
     }
 
+    /// A header section has come that nobody will look at, and has earned nothing.
+    ///
+    /// # Errors
+    /// When there was one too many.
+    pub(super) fn in_vain(&mut self) -> Result<(), Fault> {
+        self.spend(REQUEST_EARNS + 1)
+    }
+
     /// Pieces of uploads that had come were taken.
     pub(super) fn taken(&mut self, pieces: usize) {
         self.earn(pieces as i64);
@@ -166,6 +174,12 @@ mod tests {
             assert_eq!(budget.frame(frame(Kind::Headers, 20)), Ok(()));
             assert_eq!(budget.frame(PING()), Ok(()));
         }
+        let mut budget = Budget::new();
+        let vain = (0..=RESERVE).try_for_each(|_| {
+            budget.frame(frame(Kind::Headers, 20))?;
+            budget.in_vain()
+        });
+        assert!(vain.is_err());
         let mut budget = Budget::new();
         let rapid = (0..RESERVE).try_for_each(|_| {
             budget.frame(frame(Kind::Headers, 20))?;

@@ -99,7 +99,7 @@ where
         self.newest = id;
         if self.is_too_late(id) {
             self.past.add(id, By::Us);
-            return Ok(());
+            return self.budget.in_vain();
         }
         if is_wrong {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
@@ -129,7 +129,7 @@ where
         let past = self.past.find(id);
         let Some(stream) = self.streams.find(id) else {
             return match past {
-                Some(By::Us) => Ok(()),
+                Some(By::Us) => self.budget.in_vain(),
                 Some(By::Client) => Err(Fault::Connection(Reason::STREAM_CLOSED)),
                 None => Err(Fault::Connection(Reason::PROTOCOL_ERROR)),
             };

@@ -79,6 +79,18 @@ async fn frames_that_move_nothing_are_cut_off() {
     assert!(line["client.address"].is_string(), "{line}");
 }
 
+// H2-06: such a section is decoded, whatever becomes of it, and must not pay for other frames.
+#[tokio::test(flavor = "multi_thread")]
+async fn header_sections_on_a_stream_that_was_reset_are_cut_off() {
+    let application = Raw::answering(OK);
+    let served = Served::start(application.upstream(), &["--workers", "1"]);
+    let malformed = request("GET", "/", &[("connection", "close")]);
+    let whole = END_HEADERS | END_STREAM;
+    let opening = frame(HEADERS, whole, 1, &malformed);
+    is_told_to_calm_down(&served, &opening, &frame(HEADERS, whole, 1, &[0x82])).await;
+    assert_eq!(application.connections(), 0);
+}
+
 // H2-06
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_pings_whose_answers_nobody_reads_is_cut_off_too() {
