@@ -55,8 +55,8 @@ impl Budget {
     pub(super) fn frame(&mut self, header: Header) -> Result<(), Fault> {
         match header.kind {
             Kind::Data if header.length >= BYTES_PER_FRAME => self.earn(1),
-            // Small pieces are paid back when somebody takes them.
-            Kind::Data => return self.spend(1),
+            // What carries nothing is told by whoever looks behind the padding.
+            Kind::Data => {}
             Kind::Headers => self.earn(REQUEST_EARNS),
             // Counted by the header block that they are of.
             Kind::Continuation => {}
@@ -82,9 +82,12 @@ impl Budget {
         self.spend(REQUEST_EARNS + 1)
     }
 
-    /// Pieces of uploads that had come were taken.
-    pub(super) fn taken(&mut self, pieces: usize) {
-        self.earn(pieces as i64);
+    /// A DATA frame has come that carries nothing and ends nothing.
+    ///
+    /// # Errors
+    /// When there was one too many.
+    pub(super) fn empty_data(&mut self) -> Result<(), Fault> {
+        self.spend(1)
     }
 
     fn earn(&mut self, frames: i64) {
@@ -157,14 +160,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn small_pieces_cost_nothing_where_somebody_takes_them() {
+    async fn small_pieces_cost_nothing_and_empty_ones_something() {
         let mut budget = Budget::new();
         for _ in 0..20_000 {
             assert_eq!(budget.frame(frame(Kind::Data, 1)), Ok(()));
-            budget.taken(1);
         }
-        let all = (0..=RESERVE).try_for_each(|_| budget.frame(frame(Kind::Data, 1)));
-        assert!(all.is_err(), "what nobody takes");
+        let all = (0..=RESERVE).try_for_each(|_| budget.empty_data());
+        assert!(all.is_err());
     }
 
     #[tokio::test(start_paused = true)]

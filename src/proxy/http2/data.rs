@@ -16,9 +16,6 @@ use crate::message::Read;
 use crate::proxy::body::ResponseBody;
 use crate::proxy::error::Unanswered;
 
-/// DATA that carries less is paid for until somebody takes it.
-const SMALL: usize = 1024;
-
 /// A DATA frame of an open stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Data {
@@ -66,6 +63,9 @@ where
         stream
             .accept(header, left)
             .map_err(|reason| Fault::Stream(id, reason))?;
+        if left == 0 && !header.has(END_STREAM) {
+            self.budget.empty_data()?;
+        }
         read.skip(taken);
         let overhead = header.length - left;
         if overhead > 0 {
@@ -155,9 +155,6 @@ impl<F> Stream<F> {
             // RFC 9113 section 8.1.1: as long as it was said to be.
             let rest = rest.filter(|rest| *rest == 0 || !header.has(END_STREAM));
             *left = rest.ok_or(Reason::PROTOCOL_ERROR)?;
-        }
-        if n > 0 && header.length < SMALL {
-            request.small_frames += 1;
         }
         Ok(())
     }

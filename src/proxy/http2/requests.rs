@@ -185,7 +185,6 @@ where
             window: ReceiveWindow::new(STREAM_WINDOW),
             source: None,
             left,
-            small_frames: 0,
             is_tunnel,
         };
         let window = SendWindow::new(self.settings.initial_window);

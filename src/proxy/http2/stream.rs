@@ -32,8 +32,6 @@ pub(super) struct RequestHalf {
     pub(super) source: Option<Source>,
     /// Bytes of a declared length that have not come yet.
     pub(super) left: Option<u64>,
-    /// Frames of next to nothing that nobody has taken yet.
-    pub(super) small_frames: usize,
     /// Whether what comes is of another protocol than HTTP.
     pub(super) is_tunnel: bool,
 }
@@ -218,7 +216,6 @@ mod tests {
             window: ReceiveWindow::new(0),
             source: None,
             left: None,
-            small_frames: 0,
             is_tunnel: false,
         }
     }

@@ -83,11 +83,7 @@ where
             if source.take_wants_continue() && !stream.answer.is_begun() {
                 self.sender.go_on(id);
             }
-            let (bytes, pieces) = source.take_taken();
-            let paid = pieces.min(stream.request.small_frames);
-            stream.request.small_frames -= paid;
-            self.budget.taken(paid);
-            if let Some(by) = stream.request.window.taken(bytes)
+            if let Some(by) = stream.request.window.taken(source.take_taken())
                 && !stream.request.is_over
             {
                 self.sender.output.window_update(id, by);

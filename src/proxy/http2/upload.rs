@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
@@ -21,6 +21,9 @@ use crate::proxy::body::RequestBodyFailure;
 /// a client that has used its windows up is never left waiting.
 const MUCH: usize = STREAM_WINDOW as usize / 2;
 const MUCH_OF_ALL: usize = CONNECTION_WINDOW as usize / 4;
+
+/// Pieces that are smaller are put together while they wait.
+const SMALL: usize = 1024;
 
 /// The end at which the body is read; by default of none.
 #[derive(Default)]
@@ -38,13 +41,14 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     pieces: VecDeque<Bytes>,
+    /// Small pieces behind these, in one: each by itself would take several times its length.
+    tail: BytesMut,
     trailers: Option<HeaderMap>,
     /// Bytes of a declared length that nobody was given yet.
     left: Option<u64>,
     end: End,
-    /// Bytes and pieces that were taken since this was last asked for.
+    /// Bytes that were taken since this was last asked for.
     taken: usize,
-    taken_pieces: usize,
     /// The client waits for word before it sends the body.
     expects_continue: bool,
     wants_continue: bool,
@@ -69,11 +73,11 @@ pub(super) fn body(
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
             pieces: VecDeque::new(),
+            tail: BytesMut::new(),
             trailers: None,
             left: length,
             end: End::Open,
             taken: 0,
-            taken_pieces: 0,
             expects_continue,
             wants_continue: false,
             is_given_up: false,
@@ -99,7 +103,7 @@ impl Source {
         if state.is_given_up {
             return false;
         }
-        state.pieces.push_back(piece);
+        state.push(piece);
         state.tell();
         true
     }
@@ -112,12 +116,9 @@ impl Source {
         state.tell();
     }
 
-    /// How many bytes and pieces were taken since this was last asked.
-    pub(super) fn take_taken(&self) -> (usize, usize) {
-        let mut state = self.0.state();
-        let taken = (state.taken, state.taken_pieces);
-        (state.taken, state.taken_pieces) = (0, 0);
-        taken
+    /// How many bytes were taken since this was last asked.
+    pub(super) fn take_taken(&self) -> usize {
+        std::mem::take(&mut self.0.state().taken)
     }
 
     /// Whether the client has to be told, now and once, that its body is wanted.
@@ -138,8 +139,29 @@ impl State {
         }
     }
 
+    fn push(&mut self, piece: Bytes) {
+        if piece.len() < SMALL && !self.pieces.is_empty() {
+            self.tail.extend_from_slice(&piece);
+            return;
+        }
+        if !self.tail.is_empty() {
+            let tail = self.tail.split().freeze();
+            self.pieces.push_back(tail);
+        }
+        self.pieces.push_back(piece);
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let rest = || Some(self.tail.split().freeze()).filter(|rest| !rest.is_empty());
+        self.pieces.pop_front().or_else(rest)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.tail.is_empty()
+    }
+
     fn unread(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        self.pieces.iter().map(Bytes::len).sum::<usize>() + self.tail.len()
     }
 }
 
@@ -163,10 +185,9 @@ impl Incoming {
             return Poll::Ready(None);
         };
         let mut state = shared.state();
-        if let Some(piece) = state.pieces.pop_front() {
+        if let Some(piece) = state.pop() {
             let n = piece.len();
             state.taken += n;
-            state.taken_pieces += 1;
             if let Some(left) = &mut state.left {
                 *left = left.saturating_sub(n as u64);
             }
@@ -201,7 +222,7 @@ impl Incoming {
     pub(in crate::proxy) fn is_end_stream(&self) -> bool {
         self.0.as_ref().is_none_or(|shared| {
             let state = shared.state();
-            state.pieces.is_empty() && state.trailers.is_none() && state.end == End::Over
+            state.is_empty() && state.trailers.is_none() && state.end == End::Over
         })
     }
 
@@ -234,7 +255,7 @@ impl Drop for Incoming {
         let Some(shared) = &self.0 else { return };
         let mut state = shared.state();
         let unread = state.unread();
-        state.pieces.clear();
+        (state.pieces, state.tail) = (VecDeque::new(), BytesMut::new());
         state.is_given_up = true;
         drop(state);
         shared.ready.add_taken(unread);
@@ -274,8 +295,23 @@ mod tests {
         assert_eq!(data(incoming.poll_frame(&mut cx)), "de");
         assert!(incoming.is_end_stream());
         assert!(matches!(incoming.poll_frame(&mut cx), Poll::Ready(None)));
-        assert_eq!(source.take_taken(), (5, 2));
+        assert_eq!(source.take_taken(), 5);
         assert_eq!((ready.take_taken(), ready.take_taken()), (5, 0));
+    }
+
+    #[test]
+    fn small_pieces_that_wait_are_one_and_stay_where_they_are() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (source, mut incoming, _) = two_ends(None);
+        let large = vec![b'x'; SMALL];
+        for piece in [&b"a"[..], b"b", b"c", &large, b"d", b"e"] {
+            source.push(Bytes::copy_from_slice(piece));
+        }
+        assert_eq!(incoming.unread(), 5 + SMALL);
+        for piece in [&b"a"[..], b"bc", &large, b"de"] {
+            assert_eq!(data(incoming.poll_frame(&mut cx)), piece);
+        }
+        assert!(incoming.poll_frame(&mut cx).is_pending());
     }
 
     #[test]

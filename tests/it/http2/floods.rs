@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::Request;
+use http_body_util::BodyExt as _;
+
 use crate::support::application::Raw;
 use crate::support::background::Gate;
 use crate::support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frames, GOAWAY, HEADERS,
     PADDED, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, post, request, string,
 };
+use crate::support::hyper_application::{Hyper, answer};
 use crate::support::requests::resident_memory;
 use crate::support::sidecar::Served;
 use crate::support::wait::{PATIENCE, eventually_async, within};
@@ -259,6 +263,48 @@ async fn data_frames_that_carry_next_to_nothing_are_cut_off() {
     let served = Served::start(application.upstream(), &["--workers", "1"]);
     is_told_to_calm_down(&served, &post(1), &frame(DATA, 0, 1, &[])).await;
     is_told_to_calm_down(&served, &post(1), &frame(DATA, PADDED, 1, &[200; 201])).await;
+}
+
+/// An application that takes a body when `gate` is open, and says how long it was.
+fn taking(gate: &Gate, protocol: u8) -> Hyper {
+    let gate = gate.clone();
+    let handler = move |request: Request<hyper::body::Incoming>| {
+        let gate = gate.clone();
+        async move {
+            gate.pass().await;
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            answer(200, body.len().to_string())
+        }
+    };
+    match protocol {
+        1 => Hyper::http1(handler),
+        _ => Hyper::h2c(handler),
+    }
+}
+
+// H2-07: a burst of small messages, as over gRPC, to an application that takes its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn tens_of_thousands_of_single_bytes_are_a_body_and_take_little_memory() {
+    const BYTES: usize = 60_000;
+    for protocol in [1, 2] {
+        let gate = Gate::closed();
+        let application = taking(&gate, protocol);
+        let served = Served::start(application.upstream(), &["--workers", "1"]);
+        let before = resident_memory(served.sidecar.id());
+        let mut frames = Frames::connect(&served).await;
+        let burst = frame(DATA, 0, 1, b"x").repeat(BYTES);
+        frames.write(&[post(1), burst].concat()).await.unwrap();
+        // Behind all of it.
+        frames.write(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+        frames.find(|f| f.kind == PING && f.payload == [7; 8]).await;
+        let grown = resident_memory(served.sidecar.id()).saturating_sub(before);
+        assert!(grown < 2 * MIB, "{grown} bytes more");
+        gate.open();
+        let end = frame(DATA, END_STREAM, 1, b"");
+        frames.write(&end).await.unwrap();
+        let data = frames.find(|f| f.kind == DATA).await;
+        assert_eq!(data.payload, BYTES.to_string().into_bytes(), "{protocol}");
+    }
 }
 
 // H2-07
