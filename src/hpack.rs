@@ -21,7 +21,7 @@ pub use encoder::Encoder;
 /// What a field is counted with beside its name and its value, in bytes (RFC 7541 section 4.1).
 const OVERHEAD: usize = 32;
 /// The size of a dynamic table whose peer has said nothing, in bytes (RFC 9113 section 6.5.2).
-const DEFAULT_SIZE: usize = 4096;
+pub const DEFAULT_SIZE: usize = 4096;
 
 /// A field of a header section as it was decoded.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,6 +7,7 @@
 mod bytes;
 mod chunked;
 
+use http::StatusCode;
 use http::header::HeaderName;
 
 pub use bytes::{are_value, is_path_and_query, is_token_byte, method_length, token_length};
@@ -21,6 +22,13 @@ pub fn content_length(digits: &[u8]) -> Option<u64> {
     let are_digits = digits.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(digits).ok().filter(|_| are_digits)?;
     text.parse().ok().filter(|length| *length <= LONGEST)
+}
+
+/// Whether an answer with `status` may have a body (RFC 9110 section 6.4.1), but for one to HEAD.
+pub fn may_have_body(status: StatusCode) -> bool {
+    !status.is_informational()
+        && status != StatusCode::NO_CONTENT
+        && status != StatusCode::NOT_MODIFIED
 }
 
 /// How large a header or trailer section may be.

@@ -16,9 +16,6 @@ use crate::limits::Http2Room;
 /// Writes no longer than this move no data: HTTP/2's PING, SETTINGS and WINDOW_UPDATE.
 const KEEPING_ALIVE: usize = 32;
 
-/// More than this of uploads is never held: the window of a connection.
-const MOST_UNREAD: u64 = super::http2::CONNECTION_WINDOW as u64;
-
 /// What a connection is doing.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -34,7 +31,6 @@ pub(super) struct Activity {
     /// Microseconds after `opened`, plus one: zero means no head is arriving.
     head_since: AtomicU64,
     is_refused: AtomicBool,
-    has_flooded: AtomicBool,
     idle_since: AtomicU64,
     waiting: Mutex<Held>,
     /// HTTP/2 alone: the stream whose turn it is.
@@ -108,7 +104,6 @@ impl Activity {
             has_unread: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
             is_refused: AtomicBool::new(false),
-            has_flooded: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             waiting: Mutex::default(),
             stream: AtomicU32::new(0),
@@ -162,15 +157,12 @@ impl Activity {
         if let Some(room) = &self.room
             && n > 0
         {
-            // Never more than the window lets us hold.
-            let before = self.unread.load(Relaxed);
-            let unread = (before + n).min(MOST_UNREAD);
-            self.unread.store(unread, Relaxed);
-            room.arrived(unread - before);
+            self.unread.store(self.unread.load(Relaxed) + n, Relaxed);
+            room.arrived(n);
         }
     }
 
-    /// The application was given `n` bytes of them.
+    /// The application was given `n` bytes of them, or nobody will be.
     fn taken(&self, n: u64) {
         if let Some(room) = &self.room {
             let unread = self.unread.load(Relaxed);
@@ -260,16 +252,6 @@ impl Activity {
         self.is_refused.load(Relaxed)
     }
 
-    /// The client has sent more frames that move nothing than it may.
-    pub(super) fn exceed_frame_budget(&self) {
-        self.has_flooded.store(true, Relaxed);
-    }
-
-    /// Whether the client has sent more frames that move nothing than it may.
-    pub(super) fn has_exceeded_frame_budget(&self) -> bool {
-        self.has_flooded.load(Relaxed)
-    }
-
     /// From now on the socket reads as closed, and what is at work on the connection ends.
     pub(super) fn cut(&self) {
         self.cut.store(true, Relaxed);
@@ -303,11 +285,10 @@ impl Activity {
     }
 }
 
-/// Adds `by`, in the one thread that does; what it comes to.
-fn change(number: &AtomicU32, by: i32) -> u32 {
+/// Adds `by`, in the one thread that does.
+fn change(number: &AtomicU32, by: i32) {
     let changed = number.load(Relaxed).wrapping_add_signed(by);
     number.store(changed, Relaxed);
-    changed
 }
 
 impl Drop for Activity {
@@ -320,7 +301,7 @@ impl Drop for Activity {
 }
 
 impl Upload {
-    /// The application was given `n` bytes of the body.
+    /// The application was given `n` bytes of the body, or nobody will be.
     pub(super) fn taken(&self, n: u64) {
         self.activity.taken(n);
     }
@@ -343,19 +324,13 @@ impl Drop for InFlight {
         if self.0.requests.load(Relaxed) == 1 {
             self.0.idle_since.store(self.0.now(), Relaxed);
         }
-        if change(&self.0.requests, -1) == 0 && self.0.uploads.load(Relaxed) == 0 {
-            // What came with requests that were refused is thrown away.
-            self.0.taken(u64::MAX);
-        }
+        change(&self.0.requests, -1);
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if change(&self.activity.uploads, -1) == 0 {
-            // What came and nobody took is thrown away.
-            self.activity.taken(u64::MAX);
-        }
+        change(&self.activity.uploads, -1);
         if !self.is_complete {
             self.activity.has_unread.store(true, Relaxed);
         }

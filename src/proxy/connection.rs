@@ -18,6 +18,7 @@ use super::activity::Activity;
 use super::downstream::{Downstream, Reader};
 use super::establish::{self, Established};
 use super::headers::{Forwarding, Trust};
+use super::http2::Reason;
 use super::serve::{Ended, Failure, Loop};
 use super::{Permit, Worker, http, http1, http2, relay, tcp};
 use crate::config::Protocol;
@@ -283,17 +284,16 @@ impl Context {
 
     fn count_end(&self, ended: &Ended) {
         let connections = &self.worker.telemetry.metrics.connections;
-        if self.activity.has_exceeded_frame_budget() {
-            connections.flooded.increment();
-            tracing::info!(
-                client.address = %self.facts.client,
-                reason = "http2_frame_flood",
-                "connection ended: too many HTTP/2 frames that move nothing"
-            );
-            return;
-        }
         match ended {
             Ended::Done(Ok(())) => connections.closed.increment(),
+            Ended::Done(Err(Failure::Http2(Reason::ENHANCE_YOUR_CALM))) => {
+                connections.flooded.increment();
+                tracing::info!(
+                    client.address = %self.facts.client,
+                    reason = "http2_frame_flood",
+                    "connection ended: too many HTTP/2 frames that move nothing"
+                );
+            }
             Ended::Done(Err(error)) => {
                 connections.failed.increment();
                 tracing::debug!(client.address = %self.facts.client, %error, "connection ended");

@@ -22,13 +22,18 @@ use crate::net::encode_proxy_header;
 use crate::telemetry::record::Record;
 use crate::upstream::{self, Prologue};
 
+/// What answers one request, at work.
+pub(super) trait Handling: Future<Output = Handled> {}
+
+impl<F: Future<Output = Handled>> Handling for F {}
+
+/// What a request is answered with.
+pub(super) type Handled = Result<Response<ResponseBody>, Unanswered>;
+
 /// Answers one request.
 ///
 /// What needs no waiting is done before the future exists, which keeps it small: it is moved.
-pub(super) fn handle(
-    context: Arc<Context>,
-    request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> {
+pub(super) fn handle(context: Arc<Context>, request: Request<Incoming>) -> impl Handling {
     let record = Record::open(&context.facts, &request);
     let mut exchange = Box::new(Exchange::new(record, &context.activity));
     let shape = Shape::of(&request);

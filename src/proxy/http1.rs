@@ -14,7 +14,6 @@ mod fault;
 mod head;
 mod upload;
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,8 +27,7 @@ use tokio::time::Instant;
 use super::body::{Feed, Incoming, Reader, ResponseBody, Source, feed};
 use super::connection::Context;
 use super::downstream::Downstream;
-use super::error::Unanswered;
-use super::http;
+use super::http::{self, Handling};
 use super::serve::{self, Failure};
 use crate::message::{Coding, Interrupted, Outgoing, Read};
 use crate::net::Prefixed;
@@ -93,10 +91,7 @@ struct Work<F> {
     answer: Option<Outgoing<ResponseBody>>,
 }
 
-impl<F> Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> Connection<F> {
     pub(super) fn new(
         context: Arc<Context>,
         stream: Box<Downstream>,
@@ -387,10 +382,7 @@ where
     }
 }
 
-impl<F> serve::Connection for Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> serve::Connection for Connection<F> {
     // An idle connection is simply closed, and a request may be on its way on it.
     const LOSES_NOTHING: bool = false;
 

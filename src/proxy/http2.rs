@@ -27,22 +27,21 @@ mod upload;
 mod window;
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
 
-use hyper::{Request, Response};
+use hyper::Request;
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
-use super::body::{Incoming, ResponseBody};
+use super::body::Incoming;
 use super::connection::Context;
 use super::downstream::Downstream;
-use super::error::Unanswered;
+use super::http::Handling;
 use super::serve::{self, Failure};
-use crate::hpack::Decoder;
+use crate::hpack::{self, Decoder};
 use crate::message::Read;
 use budget::Budget;
 use frame::Kind;
@@ -63,10 +62,7 @@ use window::ReceiveWindow;
 /// Receive window of one stream.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Receive window of a connection: what a client can make us hold by itself.
-pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What a client's table for its header fields may hold (RFC 7541 section 4.2): where nothing else is
-/// said.
-const TABLE_SIZE: usize = 4096;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// While so much of what we say waits to be written, nothing more is read.
 const MOST_UNSAID: usize = 64 * 1024;
 /// Read at once.
@@ -87,8 +83,6 @@ pub(super) struct Connection<F> {
     decoder: Decoder,
     known: Known,
     budget: Budget,
-    /// Streams that we had to reset for what came on them.
-    faults: usize,
     streams: Streams<F>,
     past: Past,
     ready: Arc<Ready>,
@@ -132,10 +126,7 @@ enum Phase {
     Over,
 }
 
-impl<F> Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> Connection<F> {
     /// One with at most `most` streams at once.
     pub(super) fn new(
         context: Arc<Context>,
@@ -160,10 +151,9 @@ where
             read: Read::default(),
             at: At::Preface(0),
             begun: None,
-            decoder: Decoder::new(TABLE_SIZE),
+            decoder: Decoder::new(hpack::DEFAULT_SIZE),
             known: Known::default(),
             budget: Budget::new(),
-            faults: 0,
             streams: Streams::new(Arc::clone(&ready)),
             past: Past::default(),
             ready,
@@ -289,9 +279,6 @@ where
 
     /// Ends the connection for what the client did.
     fn fail(&mut self, reason: Reason) {
-        if reason == Reason::ENHANCE_YOUR_CALM {
-            self.context.activity.exceed_frame_budget();
-        }
         self.sender.output.go_away(self.last(), reason);
         self.end(Some(Failure::Http2(reason)));
     }
@@ -333,10 +320,7 @@ where
     }
 }
 
-impl<F> serve::Connection for Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> serve::Connection for Connection<F> {
     // GOAWAY comes in two steps (RFC 9113 section 6.8).
     const LOSES_NOTHING: bool = true;
 
@@ -365,7 +349,9 @@ where
     }
 
     fn graceful_shutdown(&mut self) {
-        self.ask_to_leave();
+        if let Phase::Serving = self.phase {
+            self.ask_to_leave();
+        }
     }
 
     fn cut(&mut self) {
@@ -385,7 +371,10 @@ where
 
     fn may_rest(&self) -> bool {
         let is_idle = self.streams.is_empty() && self.read.is_empty() && self.begun.is_none();
-        is_idle && self.sender.output.is_out() && !self.is_at_rest
+        matches!(self.phase, Phase::Serving)
+            && is_idle
+            && self.sender.output.is_out()
+            && !self.is_at_rest
     }
 
     fn rest(&mut self) {

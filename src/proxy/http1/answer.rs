@@ -14,6 +14,7 @@ use super::head::Terms;
 use crate::message::{Coding, Outgoing, encode_field, is_option};
 use crate::proxy::body::ResponseBody;
 use crate::proxy::date;
+use crate::syntax::may_have_body;
 
 /// What most heads fit into.
 const USUAL_HEAD: usize = 512;
@@ -131,13 +132,6 @@ fn start_line(head: &mut Vec<u8>, parts: &http::response::Parts, is_old: bool) {
             .as_bytes(),
     });
     head.extend_from_slice(b"\r\n");
-}
-
-/// RFC 9110 section 6.4.1.
-fn may_have_body(status: StatusCode) -> bool {
-    !status.is_informational()
-        && status != StatusCode::NO_CONTENT
-        && status != StatusCode::NOT_MODIFIED
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use tokio::time::Instant;
 
-use super::frame::{Fault, Header, Kind, Reason};
+use super::frame::{Header, Kind, Reason};
 
 /// What a client may spend before it has earned anything.
 const RESERVE: i64 = 1000;
@@ -19,6 +19,8 @@ const REQUEST_EARNS: i64 = 4;
 /// A reset costs more than its request earned: rapid reset, CVE-2023-44487. So does one that the
 /// client makes us say: MadeYouReset, CVE-2025-8671.
 const RESET_COSTS: i64 = 8;
+/// Resets that a client may make us say in all.
+const MOST_FAULTS: usize = 64;
 /// Bytes of an answer that pay for one frame, and of an upload's DATA frame that do.
 const BYTES_PER_FRAME: usize = 1024;
 
@@ -28,6 +30,8 @@ pub(super) struct Budget {
     credit: i64,
     since: Instant,
     earned: usize,
+    /// Streams that had to be reset for what came on them.
+    faults: usize,
 }
 
 impl Budget {
@@ -36,6 +40,7 @@ impl Budget {
             credit: RESERVE,
             since: Instant::now(),
             earned: 0,
+            faults: 0,
         }
     }
 
@@ -52,7 +57,7 @@ impl Budget {
     ///
     /// # Errors
     /// When there was one too many.
-    pub(super) fn frame(&mut self, header: Header) -> Result<(), Fault> {
+    pub(super) fn frame(&mut self, header: Header) -> Result<(), Reason> {
         match header.kind {
             Kind::Data if header.length >= BYTES_PER_FRAME => self.earn(1),
             // What carries nothing is told by whoever looks behind the padding.
@@ -70,15 +75,19 @@ impl Budget {
     ///
     /// # Errors
     /// When there was one too many.
-    pub(super) fn reset(&mut self) -> Result<(), Fault> {
-        self.spend(RESET_COSTS)
+    pub(super) fn reset(&mut self) -> Result<(), Reason> {
+        self.faults += 1;
+        match self.faults > MOST_FAULTS {
+            true => Err(Reason::ENHANCE_YOUR_CALM),
+            false => self.spend(RESET_COSTS),
+        }
     }
 
     /// A header section has come that nobody will look at, and has earned nothing.
     ///
     /// # Errors
     /// When there was one too many.
-    pub(super) fn in_vain(&mut self) -> Result<(), Fault> {
+    pub(super) fn in_vain(&mut self) -> Result<(), Reason> {
         self.spend(REQUEST_EARNS + 1)
     }
 
@@ -86,7 +95,7 @@ impl Budget {
     ///
     /// # Errors
     /// When there was one too many.
-    pub(super) fn empty_data(&mut self) -> Result<(), Fault> {
+    pub(super) fn empty_data(&mut self) -> Result<(), Reason> {
         self.spend(1)
     }
 
@@ -94,7 +103,7 @@ impl Budget {
         self.credit = self.credit.saturating_add(frames);
     }
 
-    fn spend(&mut self, cost: i64) -> Result<(), Fault> {
+    fn spend(&mut self, cost: i64) -> Result<(), Reason> {
         self.credit -= cost;
         if self.credit < 0 {
             let now = Instant::now();
@@ -107,7 +116,7 @@ impl Budget {
                 .min(RESERVE);
         }
         match self.credit < 0 {
-            true => Err(Fault::Connection(Reason::ENHANCE_YOUR_CALM)),
+            true => Err(Reason::ENHANCE_YOUR_CALM),
             false => Ok(()),
         }
     }
@@ -135,7 +144,7 @@ mod tests {
         for _ in 0..RESERVE {
             assert_eq!(budget.frame(PING()), Ok(()));
         }
-        let calm = Err(Fault::Connection(Reason::ENHANCE_YOUR_CALM));
+        let calm = Err(Reason::ENHANCE_YOUR_CALM);
         assert_eq!(budget.frame(PING()), calm);
     }
 

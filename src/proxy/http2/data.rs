@@ -3,18 +3,14 @@
 //! A piece is passed on as soon as it is here, before its frame is whole. Invariant: what is thrown away
 //! is granted anew, so that no stream's end narrows the window of the others.
 
-use std::future::Future;
-
 use http::HeaderMap;
-use hyper::Response;
 
 use super::Connection;
 use super::frame::{END_STREAM, Fault, HEADER, Header, PADDED, Reason};
 use super::receive::At;
 use super::stream::{By, Stream};
 use crate::message::Read;
-use crate::proxy::body::ResponseBody;
-use crate::proxy::error::Unanswered;
+use crate::proxy::http::Handling;
 
 /// A DATA frame of an open stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +21,7 @@ pub(super) struct Data {
     is_end: bool,
 }
 
-impl<F> Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> Connection<F> {
     pub(super) fn begin_data(&mut self, header: Header, read: &mut Read) -> Result<bool, Fault> {
         let (mut taken, mut padding) = (HEADER, 0);
         let mut left = header.length;
@@ -49,12 +42,11 @@ where
             .arrived(header.length)
             .map_err(Fault::Connection)?;
         let id = header.stream;
-        let (newest, past) = (self.newest, self.past.find(id));
         let Some(stream) = self.streams.find(id) else {
-            if id > newest || id.is_multiple_of(2) {
+            if id > self.newest || id.is_multiple_of(2) {
                 return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
             }
-            if past == Some(By::Us) {
+            if self.past.find(id) == Some(By::Us) {
                 self.throw_away(header.length, read);
                 return Ok(true);
             }
@@ -64,7 +56,7 @@ where
             .accept(header, left)
             .map_err(|reason| Fault::Stream(id, reason))?;
         if left == 0 && !header.has(END_STREAM) {
-            self.budget.empty_data()?;
+            self.budget.empty_data().map_err(Fault::Connection)?;
         }
         read.skip(taken);
         let overhead = header.length - left;
@@ -89,10 +81,7 @@ where
     /// Passes over the payload of DATA that nobody is to have, whose header `read` begins with.
     pub(super) fn throw_away(&mut self, length: usize, read: &mut Read) {
         read.skip(HEADER);
-        self.at = match length {
-            0 => At::Frame(None),
-            length => At::Nothing(length),
-        };
+        self.at = At::nothing(length);
         self.grant_taken(length);
     }
 
@@ -121,10 +110,7 @@ where
     }
 
     fn end_data(&mut self, id: u32, padding: usize, is_end: bool) {
-        self.at = match padding {
-            0 => At::Frame(None),
-            padding => At::Nothing(padding),
-        };
+        self.at = At::nothing(padding);
         if is_end {
             self.end_request(id, None);
         }

@@ -171,7 +171,8 @@ impl Reason {
     pub(super) const REFUSED_STREAM: Self = Self(7);
     pub(super) const CANCEL: Self = Self(8);
     pub(super) const COMPRESSION_ERROR: Self = Self(9);
-    pub(super) const ENHANCE_YOUR_CALM: Self = Self(11);
+    /// What a client is told that sends too much of what moves nothing.
+    pub(in crate::proxy) const ENHANCE_YOUR_CALM: Self = Self(11);
 }
 
 impl fmt::Display for Reason {

@@ -30,7 +30,6 @@ pub(super) struct Section {
     /// elsewhere.
     length: Option<u64>,
     is_malformed: bool,
-    has_pseudo: bool,
     size: usize,
     most: usize,
     /// Fields there is room for from the start: laying them out anew costs more.
@@ -77,11 +76,10 @@ impl Section {
     }
 
     fn add_field(&mut self, name: HeaderName, value: HeaderValue) {
-        if name == header::CONTENT_LENGTH {
-            self.length = syntax::content_length(value.as_bytes());
-        } else if is_of_connection(&name, &value) {
-            self.is_malformed = true;
-            return;
+        match name {
+            header::CONTENT_LENGTH => self.length = syntax::content_length(value.as_bytes()),
+            header::TE => self.is_malformed |= value.as_bytes() != b"trailers",
+            _ => self.is_malformed |= is_of_connection(&name),
         }
         if self.fields.capacity() == 0 && self.fields.try_reserve(self.room).is_err() {
             self.size = usize::MAX;
@@ -106,7 +104,6 @@ impl Section {
         };
         // RFC 9113 section 8.3: each once, and before all other fields.
         self.is_malformed |= place.replace(value).is_some() || !self.fields.is_empty();
-        self.has_pseudo = true;
     }
 
     fn check(&self) -> Result<(), Unsound> {
@@ -195,7 +192,14 @@ impl Section {
     /// When it makes none.
     pub(super) fn trailers(self) -> Result<HeaderMap, Unsound> {
         self.check()?;
-        match self.has_pseudo {
+        let pseudo = [
+            self.method,
+            self.scheme,
+            self.authority,
+            self.path,
+            self.protocol,
+        ];
+        match pseudo.iter().any(Option::is_some) {
             true => Err(Unsound::Malformed),
             false => Ok(self.fields),
         }
@@ -216,11 +220,10 @@ impl Known {
     }
 }
 
-/// RFC 9113 section 8.2.2.
-fn is_of_connection(name: &HeaderName, value: &HeaderValue) -> bool {
+/// Whether no message over HTTP/2 has `name` (RFC 9113 section 8.2.2).
+pub(super) fn is_of_connection(name: &HeaderName) -> bool {
     match *name {
         header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
-        header::TE => value.as_bytes() != b"trailers",
         _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
     }
 }

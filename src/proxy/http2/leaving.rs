@@ -4,14 +4,9 @@
 //! that is served, and then it is told which stream was the last. Invariant: a stream at or below the
 //! last one that was named is answered.
 
-use std::future::Future;
-
-use hyper::Response;
-
 use super::frame::{Kind, Reason};
 use super::{Connection, Phase};
-use crate::proxy::body::ResponseBody;
-use crate::proxy::error::Unanswered;
+use crate::proxy::http::Handling;
 
 /// What the client is asked with.
 pub(super) const QUESTION: [u8; 8] = *b"leaving?";
@@ -28,10 +23,7 @@ pub(super) enum Leaving {
     Behind(u32),
 }
 
-impl<F> Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> Connection<F> {
     /// Asks the client to open no more streams.
     pub(super) fn ask_to_leave(&mut self) {
         if self.leaving == Leaving::Not {

@@ -3,10 +3,6 @@
 //! DATA is passed on as it arrives, everything else when the frame is whole. Each frame is paid for
 //! before it is looked at. Invariant: nothing of a frame that may not come now is looked at.
 
-use std::future::Future;
-
-use hyper::Response;
-
 use super::data::Data;
 use super::frame::{self, ACK, Fault, HEADER, Header, Kind, Reason};
 use super::requests::{Begun, depends_on_itself};
@@ -14,13 +10,10 @@ use super::settings::Change;
 use super::stream::By;
 use super::{Connection, leaving};
 use crate::message::Read;
-use crate::proxy::body::ResponseBody;
-use crate::proxy::error::Unanswered;
+use crate::proxy::http::Handling;
 
 /// RFC 9113 section 3.4: the client's first bytes, before its first frame.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Streams that we had to reset for what the client sent on them (MadeYouReset, CVE-2025-8671).
-const MOST_FAULTS: usize = 64;
 
 /// What the next byte is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +27,17 @@ pub(super) enum At {
     Nothing(usize),
 }
 
-impl<F> Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl At {
+    /// At so many bytes that say nothing, and then the next frame.
+    pub(super) fn nothing(bytes: usize) -> Self {
+        match bytes {
+            0 => Self::Frame(None),
+            bytes => Self::Nothing(bytes),
+        }
+    }
+}
+
+impl<F: Handling> Connection<F> {
     /// Takes what has been read, as far as it goes.
     ///
     /// # Errors
@@ -49,23 +49,20 @@ where
                 At::Nothing(left) => {
                     let n = left.min(read.len());
                     read.skip(n);
-                    self.at = match left - n {
-                        0 => At::Frame(None),
-                        left => At::Nothing(left),
-                    };
+                    self.at = At::nothing(left - n);
                 }
                 At::Data(data) => self.data(data, read),
                 At::Frame(header) => {
                     let Some(header) = header.or_else(|| Header::read(read)) else {
                         return Ok(());
                     };
-                    let received = self.frame(header, read);
-                    match received {
+                    match self.frame(header, read) {
                         Ok(true) => {}
                         Ok(false) => return Ok(()),
                         Err(Fault::Connection(reason)) => return Err(reason),
                         Err(Fault::Stream(id, reason)) => {
-                            self.fault(id, reason)?;
+                            self.reset(id, reason);
+                            self.budget.reset()?;
                             if header.kind == Kind::Data {
                                 self.throw_away(header.length, read);
                             } else {
@@ -99,20 +96,16 @@ where
             self.admit(header)?;
             self.at = At::Frame(Some(header));
         }
-        let payload = &read[HEADER..];
         match header.kind {
             Kind::Data => return self.begin_data(header, read),
             Kind::Unknown => {
                 read.skip(HEADER);
-                self.at = At::Nothing(header.length);
-                if header.length == 0 {
-                    self.at = At::Frame(None);
-                }
+                self.at = At::nothing(header.length);
                 return Ok(true);
             }
             _ => {}
         }
-        let Some(payload) = payload.get(..header.length) else {
+        let Some(payload) = read.get(HEADER..HEADER + header.length) else {
             return Ok(false);
         };
         match header.kind {
@@ -155,18 +148,7 @@ where
             None if header.kind == Kind::Continuation => return wrong,
             _ => {}
         }
-        self.budget.frame(header)
-    }
-
-    /// Resets a stream for what came on it.
-    fn fault(&mut self, id: u32, reason: Reason) -> Result<(), Reason> {
-        self.reset(id, reason);
-        self.faults += 1;
-        let is_calm = self.faults <= MOST_FAULTS && self.budget.reset().is_ok();
-        match is_calm {
-            true => Ok(()),
-            false => Err(Reason::ENHANCE_YOUR_CALM),
-        }
+        self.budget.frame(header).map_err(Fault::Connection)
     }
 
     fn reset_by_client(&mut self, id: u32) -> Result<(), Fault> {

@@ -4,21 +4,20 @@
 //! Invariant: every section is decoded, whatever becomes of its stream, because the next one builds on
 //! it.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use http::{Version, header};
 use hyper::ext::Protocol;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request};
 
 use super::frame::{self, END_HEADERS, END_STREAM, Fault, Header, Reason};
 use super::head::{Section, Unsound};
 use super::stream::{By, RequestHalf};
 use super::window::{ReceiveWindow, SendWindow};
 use super::{Connection, STREAM_WINDOW, upload};
-use crate::proxy::body::{Incoming, ResponseBody};
-use crate::proxy::error::Unanswered;
+use crate::proxy::body::Incoming;
 use crate::proxy::http as handling;
+use crate::proxy::http::Handling;
 use crate::proxy::http1::HeadFault;
 
 /// Frames of a header block beyond those that the largest section fills.
@@ -40,10 +39,7 @@ impl Begun {
     }
 }
 
-impl<F> Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> Connection<F> {
     pub(super) fn headers(&mut self, header: Header, payload: &[u8]) -> Result<(), Fault> {
         let mut block = frame::unpadded(header, payload)?;
         let mut depends = Ok(());
@@ -99,7 +95,7 @@ where
         self.newest = id;
         if self.is_too_late(id) {
             self.past.add(id, By::Us);
-            return self.budget.in_vain();
+            return self.budget.in_vain().map_err(Fault::Connection);
         }
         if is_wrong {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
@@ -126,10 +122,9 @@ where
     /// A header section has come on a stream that had one.
     fn second_section(&mut self, header: Header, section: Section) -> Result<(), Fault> {
         let id = header.stream;
-        let past = self.past.find(id);
         let Some(stream) = self.streams.find(id) else {
-            return match past {
-                Some(By::Us) => self.budget.in_vain(),
+            return match self.past.find(id) {
+                Some(By::Us) => self.budget.in_vain().map_err(Fault::Connection),
                 Some(By::Client) => Err(Fault::Connection(Reason::STREAM_CLOSED)),
                 None => Err(Fault::Connection(Reason::PROTOCOL_ERROR)),
             };

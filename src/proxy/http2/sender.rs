@@ -6,17 +6,19 @@
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Body as _;
 
 use super::frame::{self, END_STREAM};
+use super::head::is_of_connection;
 use super::output::Output;
 use super::stream::AnswerHalf;
 use super::window::{self, SendWindow};
 use crate::hpack::Encoder;
 use crate::proxy::body::ResponseBody;
 use crate::proxy::date;
+use crate::syntax::may_have_body;
 use crate::upstream::BoxError;
 
 /// What a stream may write in one turn while others wait for theirs.
@@ -73,6 +75,7 @@ impl Sender {
             match *name {
                 header::CONTENT_LENGTH => has_length = true,
                 header::DATE => has_date = true,
+                // Not even where the operator's policy has it set.
                 _ if is_of_connection(name) => continue,
                 _ => {}
             }
@@ -94,7 +97,7 @@ impl Sender {
         let end = if has_body { 0 } else { END_STREAM };
         self.output.headers(id, end, &self.block);
         answer.is_over = !has_body;
-        answer.body = Some(body).filter(|_| has_body);
+        answer.body = has_body.then_some(body);
     }
 
     /// Tells the client that its body is wanted (RFC 9110 section 15.2.1).
@@ -197,17 +200,4 @@ fn poll_piece(answer: &mut AnswerHalf, cx: &mut Context<'_>) -> Poll<Result<(), 
         },
     }
     Poll::Ready(Ok(()))
-}
-
-/// RFC 9110 section 6.4.1.
-fn may_have_body(status: StatusCode) -> bool {
-    status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
-}
-
-/// RFC 9113 section 8.2.2: not even where the operator's policy has it set.
-fn is_of_connection(name: &HeaderName) -> bool {
-    match *name {
-        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
-        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
-    }
 }

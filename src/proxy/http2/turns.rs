@@ -3,7 +3,6 @@
 //! The request goes on to the application, its answer comes back and is written as far as windows
 //! allow. Invariant: while much waits to be written, no more is asked for of any answer.
 
-use std::future::Future;
 use std::task::{Context as TaskContext, Poll};
 
 use hyper::Response;
@@ -14,12 +13,10 @@ use super::sender::Sent;
 use super::stream::By;
 use crate::proxy::body::{RequestBodyFailure, ResponseBody};
 use crate::proxy::error::Unanswered;
+use crate::proxy::http::Handling;
 use crate::upstream::{self, BoxError};
 
-impl<F> Connection<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, Unanswered>>,
-{
+impl<F: Handling> Connection<F> {
     /// Whether a stream waits for its turn and could use it.
     pub(super) fn may_give_turns(&mut self) -> bool {
         self.collect();

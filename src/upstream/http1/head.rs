@@ -14,7 +14,7 @@ use http::{Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
 use crate::message::is_option;
-use crate::syntax::{Limits, content_length};
+use crate::syntax::{Limits, content_length, may_have_body};
 use crate::upstream::Error;
 
 /// Fields that need no memory of their own while they are parsed.
@@ -220,11 +220,8 @@ impl<'h> Said<'h> {
             (Some(_), Some(_)) => None,
         };
         let said = said.ok_or_else(|| garbage("ambiguous length of the body"))?;
-        let status = response.status();
-        let has_none = is_to_head
-            || status.is_informational()
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::NOT_MODIFIED;
+        let _status = response.status();
+        let has_none = is_to_head || !may_have_body(response.status());
         Ok(match said {
             _ if has_none => BodyFraming::Empty,
             BodyFraming::Length(0) => BodyFraming::Empty,
