@@ -1,7 +1,7 @@
 //! Header blocks of HTTP/2 as bytes (RFC 7541): those of clients read, those of answers written.
 //!
 //! Pure: no I/O, no frames, and no opinion about what a head may have. What clients repeat is kept as
-//! finished fields, so that a field which is told by its index alone costs no more than a clone.
+//! finished fields, so that one which is told by its index alone is given away as it is.
 //!
 //! A client can make neither side hold more than its table may have, nor read past its block.
 
@@ -12,8 +12,8 @@ mod integer;
 mod predefined;
 mod table;
 
+use crate::fields::{Name, Value};
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
@@ -25,12 +25,12 @@ pub const DEFAULT_SIZE: usize = 4096;
 
 /// A field of a header section as it was decoded.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Field {
+pub enum Field<'a> {
     /// A pseudo-header field and its value, of which nothing is known but that it has no control
     /// characters.
     Pseudo(Pseudo, Bytes),
     /// Any other field.
-    Header(HeaderName, HeaderValue),
+    Header(Name<'a>, Value<'a>),
     /// A name or a value that HTTP does not allow (RFC 9113 section 8.2.1), with the size it is
     /// counted with.
     Malformed(usize),
@@ -60,13 +60,13 @@ pub enum Pseudo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-impl Field {
+impl Field<'_> {
     /// What it counts in a header section, in bytes (RFC 7541 section 4.1): of a name that is not kept
     /// the colon alone.
     pub fn size(&self) -> usize {
         match self {
             Self::Pseudo(name, value) => name.as_str().len() + value.len() + OVERHEAD,
-            Self::Header(name, value) => name.as_str().len() + value.len() + OVERHEAD,
+            Self::Header(name, value) => name.as_bytes().len() + value.len() + OVERHEAD,
             Self::Malformed(size) => *size,
         }
     }

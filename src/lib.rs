@@ -1,6 +1,6 @@
 //! `tls-sidecar`: terminates TLS beside an application and passes plain HTTP to it.
 //!
-//! Rooms from the ground up: [`config`] and [`live`] are pure data; [`tls`], [`net`], [`hpack`],
+//! Rooms from the ground up: [`config`] and [`live`] are pure data; [`tls`], [`net`], [`fields`], [`hpack`],
 //! [`limits`], [`telemetry`], [`drain`] and [`readiness`] know one thing each; [`upstream`] is the
 //! application's side and [`proxy`] the client's; [`runtime`], [`reload`] and [`signal`] keep it
 //! going and [`admin`] tells how it goes; [`app`] wires everything, [`check`] looks for what is wrong
@@ -16,6 +16,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod drain;
+pub mod fields;
 pub mod hpack;
 pub mod inject;
 pub mod limits;

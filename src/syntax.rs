@@ -10,7 +10,10 @@ mod chunked;
 use http::StatusCode;
 use http::header::HeaderName;
 
-pub use bytes::{are_value, is_path_and_query, is_token_byte, method_length, token_length};
+pub use bytes::{
+    are_value, host_name_length, is_path_and_query, is_token_byte, lower_token, method_length,
+    token_length,
+};
 pub use chunked::{Chunked, Piece, Step};
 
 /// hyper, which speaks HTTP/2 to the application, keeps the last two values for itself.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Method;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -35,6 +35,7 @@ pub use tunnel::{Tunnel, upgraded};
 
 use crate::config;
 use crate::limits::AnswerRoom;
+use crate::message::{Request, Response};
 use crate::net::{ConnectError, Connector, Stream};
 use crate::syntax;
 use crate::telemetry::record::Telemetry;
@@ -332,17 +333,4 @@ fn is_idempotent(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
     )
-}
-
-/// The parts of `request` for sending it again, when the rule allows that.
-fn spare<B: RequestBody>(request: &Request<B>) -> Option<Request<B>> {
-    if !is_idempotent(request.method()) || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut spare = Request::new(B::default());
-    *spare.method_mut() = request.method().clone();
-    *spare.uri_mut() = request.uri().clone();
-    *spare.version_mut() = request.version();
-    *spare.headers_mut() = request.headers().clone();
-    Some(spare)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use criterion::Criterion;
-use http::{Method, Request, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use tls_sidecar::config::{AccessLog, Config, LogFormat, Settings};
 use tls_sidecar::telemetry::log::{self, Logs};
 use tls_sidecar::telemetry::metrics::Metrics;
@@ -39,9 +39,7 @@ pub(crate) fn counting(c: &mut Criterion) {
 
 /// From the head of a request to its end in metrics, and with `all` in a line of the access log.
 pub(crate) fn emission(c: &mut Criterion) {
-    let request = Request::get("/articles/42?page=3")
-        .body(())
-        .expect("a request");
+    let target = "/articles/42?page=3".parse().expect("a target");
     for access in [AccessLog::Errors, AccessLog::All] {
         let logs = logs_to_nowhere(access);
         let facts = facts(Outlets::new(logs.access.clone(), Spans::off()));
@@ -51,7 +49,8 @@ pub(crate) fn emission(c: &mut Criterion) {
         };
         c.bench_function(name, |b| {
             b.iter(|| {
-                let mut record = Record::open(&facts, black_box(&request));
+                let mut record =
+                    Record::open(&facts, &Method::GET, black_box(&target), Version::HTTP_2);
                 record.sent();
                 record.answered(Instant::now());
                 record.status(StatusCode::OK);

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
-use http::{HeaderMap, HeaderName, HeaderValue};
 use tls_sidecar::config::{Config, Settings};
+use tls_sidecar::fields::{Fields, Name, Value};
 use tls_sidecar::proxy::{Policy, rewriting};
 
 const REQUEST: [(&str, &str); 11] = [
@@ -51,12 +51,16 @@ pub(crate) fn headers(c: &mut Criterion) {
     let policy = policy(&Config::resolve(Settings::default()).expect("defaults"));
     let (request, answer) = (fields(&REQUEST), fields(&ANSWER));
     let client = ([198, 51, 100, 7], 4711).into();
-    let host = HeaderValue::from_static("shop.example");
     c.bench_function("header rewriting of a request", |b| {
         b.iter_batched(
             || request.clone(),
             |mut fields| {
-                rewriting::to_upstream(&mut fields, black_box(client), Some(&host), &policy);
+                rewriting::to_upstream(
+                    &mut fields,
+                    black_box(client),
+                    Some("shop.example"),
+                    &policy,
+                );
                 fields
             },
             BatchSize::SmallInput,
@@ -74,14 +78,10 @@ pub(crate) fn headers(c: &mut Criterion) {
     });
 }
 
-fn fields(of: &[(&'static str, &'static str)]) -> HeaderMap {
-    let each = of.iter().map(|(name, value)| {
-        let name = HeaderName::from_static(name);
-        (name, HeaderValue::from_static(value))
-    });
-    // Appended, so that both cookie crumbs are there.
-    each.fold(HeaderMap::new(), |mut map, (name, value)| {
-        map.append(name, value);
-        map
-    })
+fn fields(of: &[(&'static str, &'static str)]) -> Fields {
+    let mut fields = Fields::default();
+    for (name, value) in of {
+        fields.append(Name::from_static(name), Value::from_static(value));
+    }
+    fields
 }

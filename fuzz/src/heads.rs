@@ -5,8 +5,10 @@
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use tls_sidecar::config::{Config, Settings};
+use tls_sidecar::fields::{Fields, name};
+use tls_sidecar::message::Request;
 use tls_sidecar::proxy::{Policy, fuzzing};
 
 use crate::proxy::CLIENT;
@@ -37,59 +39,57 @@ fn head(input: &[u8]) -> Option<Request<()>> {
     let mut lines = input.split(|&b| b == b'\n');
     let mut words = lines.next()?.split(|&b| b == b' ');
     let mut request = Request::new(());
-    *request.method_mut() = Method::from_bytes(words.next()?).ok()?;
-    *request.uri_mut() = Uri::try_from(words.next()?).ok()?;
-    *request.version_mut() = match words.next()? {
+    request.method = Method::from_bytes(words.next()?).ok()?;
+    request.uri = Uri::try_from(words.next()?).ok()?;
+    request.version = match words.next()? {
         b"1.0" => Version::HTTP_10,
         b"2" => Version::HTTP_2,
         _ => Version::HTTP_11,
     };
-    *request.headers_mut() = fields(lines);
+    request.fields = fields(lines);
     Some(request)
 }
 
-fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Fields {
+    let mut fields = Fields::default();
     for line in lines.take(200) {
-        let Some(colon) = line.iter().position(|&b| b == b':') else {
-            continue;
-        };
-        let (name, value) = (&line[..colon], strict::trim(&line[colon + 1..]));
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-        {
-            headers.append(name, value);
-        }
+        // What is no field is left out.
+        let _ = fields.append_line(line);
     }
-    headers
+    fields
+}
+
+/// The same as a map, for whoever compares and tells what it found.
+fn map(fields: &Fields) -> HeaderMap {
+    HeaderMap::try_from(fields).unwrap()
 }
 
 /// Holds the check of host and target.
 pub fn hold_authority(input: &[u8]) {
     let Some(request) = head(input) else { return };
-    let seen = || format!("{request:?}");
-    let hosts: Vec<_> = request.headers().get_all("host").iter().collect();
-    let authority = request.uri().authority().map(|a| a.as_str().as_bytes());
+    let seen = || format!("{request:?} {:?}", map(&request.fields));
+    let hosts: Vec<_> = request.fields.all(name::HOST).collect();
+    let authority = request.uri.authority().map(|a| a.as_str().as_bytes());
     let wrong = match fuzzing::check(&request) {
         Err(_) => None,
         Ok(None)
-            if hosts.is_empty() && authority.is_none() && request.version() == Version::HTTP_10 =>
+            if hosts.is_empty() && authority.is_none() && request.version == Version::HTTP_10 =>
         {
             None
         }
         Ok(None) => Some("no host where one is needed"),
         Ok(Some(host)) if !strict::is_host(host.as_bytes()) => Some("a host that is none"),
         Ok(Some(_)) if hosts.len() > 1 => Some("more than one Host"),
-        Ok(Some(host)) if hosts.first().is_some_and(|line| *line != host) => Some("another Host"),
+        Ok(Some(host)) if hosts.first().is_some_and(|line| *line != host.as_str()) => Some("another Host"),
         Ok(Some(host)) if authority.is_some_and(|a| !a.eq_ignore_ascii_case(host.as_bytes())) => {
             Some("Host differs from the authority")
         }
-        Ok(Some(_)) if matches!(*request.method(), Method::CONNECT | Method::TRACE) => {
+        Ok(Some(_)) if matches!(request.method, Method::CONNECT | Method::TRACE) => {
             Some("the method")
         }
         Ok(Some(_)) if !is_path(&request) => Some("the target is no path"),
         Ok(Some(_))
-            if lists_what_it_must_not(request.headers()) && request.version() < Version::HTTP_2 =>
+            if lists_what_it_must_not(&request.fields) && request.version < Version::HTTP_2 =>
         {
             Some("Connection lists what it must not")
         }
@@ -102,44 +102,44 @@ pub fn hold_authority(input: &[u8]) {
 }
 
 fn is_path(request: &Request<()>) -> bool {
-    match request.uri().path() {
-        "*" => *request.method() == Method::OPTIONS,
+    match request.uri.path() {
+        "*" => request.method == Method::OPTIONS,
         path => path.starts_with('/'),
     }
 }
 
-fn lists_what_it_must_not(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("connection")
-        .iter()
+fn lists_what_it_must_not(fields: &Fields) -> bool {
+    fields
+        .all(name::CONNECTION)
         .flat_map(|line| line.as_bytes().split(|&b| b == b','))
         .any(|option| strict::is_unlistable(&strict::trim(option).to_ascii_lowercase()))
 }
 
 /// Holds what becomes of headers, both ways: a stranger's, a trusted proxy's and an answer's.
 pub fn hold_rewriting(input: &[u8]) {
-    let headers = fields(input.split(|&b| b == b'\n'));
-    report(input, strangers(&headers));
-    report(input, trusted_proxys(&headers));
-    report(input, answers(&headers));
+    let fields = fields(input.split(|&b| b == b'\n'));
+    report(input, strangers(&fields));
+    report(input, trusted_proxys(&fields));
+    report(input, answers(&fields));
 }
 
-fn strangers(headers: &HeaderMap) -> Result<(), Finding> {
-    let abusive = fuzzing::is_abusive(headers);
-    if lists_what_it_must_not(headers) && !abusive {
+fn strangers(fields: &Fields) -> Result<(), Finding> {
+    let abusive = fuzzing::is_abusive(fields);
+    if lists_what_it_must_not(fields) && !abusive {
         return Err(Finding::new(
             "Connection lists what it must not",
-            format!("{headers:?}"),
+            format!("{:?}", map(fields)),
         ));
     }
     if abusive {
         return Ok(());
     }
     let host = HeaderValue::from_static("app.example");
-    let mut rewritten = headers.clone();
-    fuzzing::to_upstream(&mut rewritten, CLIENT.into(), Some(&host), &POLICY);
+    let mut rewritten = fields.clone();
+    fuzzing::to_upstream(&mut rewritten, CLIENT.into(), Some("app.example"), &POLICY);
+    let mut rewritten = map(&rewritten);
     rewritten.insert("host", host);
-    let (from, to) = (request(headers), request(&rewritten));
+    let (from, to) = (request(&map(fields)), request(&rewritten));
     let forwarded: Vec<_> = to.all(b"forwarded").collect();
     if forwarded != [&b"for=198.51.100.7;proto=https;host=\"app.example\""[..]] {
         return Err(Finding::new("Forwarded is not ours", format!("{to:?}")));
@@ -148,10 +148,11 @@ fn strangers(headers: &HeaderMap) -> Result<(), Finding> {
     forwarded::same_fields(&from, &to).map_err(|what| Finding::new("fields differ", what))
 }
 
-fn trusted_proxys(headers: &HeaderMap) -> Result<(), Finding> {
+fn trusted_proxys(fields: &Fields) -> Result<(), Finding> {
     let proxy = SocketAddr::from(([10, 0, 0, 1], 1));
-    let mut rewritten = headers.clone();
+    let mut rewritten = fields.clone();
     fuzzing::to_upstream(&mut rewritten, proxy, None, &POLICY);
+    let rewritten = map(&rewritten);
     let chain: Vec<_> = rewritten.get_all("x-forwarded-for").iter().collect();
     let [chain] = chain.as_slice() else {
         return Err(Finding::new(
@@ -174,9 +175,10 @@ fn trusted_proxys(headers: &HeaderMap) -> Result<(), Finding> {
     }
 }
 
-fn answers(headers: &HeaderMap) -> Result<(), Finding> {
-    let mut once = headers.clone();
-    fuzzing::to_downstream(&mut once, &POLICY);
+fn answers(fields: &Fields) -> Result<(), Finding> {
+    let mut rewritten = fields.clone();
+    fuzzing::to_downstream(&mut rewritten, &POLICY);
+    let once = map(&rewritten);
     let left = [
         "connection",
         "keep-alive",
@@ -198,9 +200,8 @@ fn answers(headers: &HeaderMap) -> Result<(), Finding> {
             format!("{once:?}"),
         ));
     }
-    let mut twice = once.clone();
-    fuzzing::to_downstream(&mut twice, &POLICY);
-    match once == twice {
+    fuzzing::to_downstream(&mut rewritten, &POLICY);
+    match once == map(&rewritten) {
         true => Ok(()),
         false => Err(Finding::new(
             "downstream: not the same twice",

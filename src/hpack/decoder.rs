@@ -1,17 +1,16 @@
 //! Header blocks of clients, decoded.
 //!
-//! The fields that a client repeats are in the table as they were given away: to give one again is to
-//! clone it. What is kept owns memory of its own, as large as itself, whatever it came in. A field
-//! that HTTP does not allow is one all the same: it has its place in the table, so that the indices of
-//! the others stay right.
+//! The fields that a client repeats are in the table as they are given away. What is kept owns memory of
+//! its own, as large as itself, whatever it came in. A field that HTTP does not allow is one all the same:
+//! it has its place in the table, so that the indices of the others stay right.
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
 
 use super::integer::Reader;
 use super::predefined::FIELDS;
 use super::table::Table;
 use super::{Field, Malformed, OVERHEAD, Pseudo, huffman};
+use crate::fields::{Name, Value};
 
 /// Sizes of the table that may be told at the beginning of a block (RFC 7541 section 4.2).
 const MOST_SIZES: usize = 2;
@@ -22,23 +21,45 @@ pub struct Decoder {
     table: Table<Entry>,
     /// Bytes that the client may let the table have.
     most: usize,
-    /// Where strings are decoded. What is in it is of no use.
-    scratch: Vec<u8>,
+    /// The name of a literal field, where it is neither in the block nor predefined. What is in it is of
+    /// no use behind that field.
+    name: Vec<u8>,
+    /// A value that was coded, likewise.
+    value: Vec<u8>,
 }
 
 /// A field that an index may stand for.
 #[derive(Debug)]
 struct Entry {
-    field: Field,
-    /// Bytes of its name, which `field` may not have any more.
+    kept: Kept,
+    /// Bytes of its name, which may not be kept.
     name_length: usize,
 }
 
+/// What is kept of a field.
+#[derive(Debug)]
+enum Kept {
+    Pseudo(Pseudo, Bytes),
+    Header {
+        /// The name, and the value behind it.
+        text: Box<[u8]>,
+        mark: u32,
+    },
+    Malformed(usize),
+}
+
 /// The name of a literal field.
-enum Name {
+enum Named<'a> {
     Pseudo(Pseudo),
-    Header(HeaderName),
+    Header(Name<'a>),
     Malformed,
+}
+
+/// Where a field goes beside to whoever asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Into {
+    Table,
+    Nowhere,
 }
 
 impl Decoder {
@@ -47,7 +68,8 @@ impl Decoder {
         Self {
             table: Table::new(most),
             most,
-            scratch: Vec::new(),
+            name: Vec::new(),
+            value: Vec::new(),
         }
     }
 
@@ -55,23 +77,30 @@ impl Decoder {
     ///
     /// # Errors
     /// When it cannot be read: a connection error of type COMPRESSION_ERROR.
-    pub fn decode(&mut self, block: &[u8], mut each: impl FnMut(Field)) -> Result<(), Malformed> {
+    pub fn decode(
+        &mut self,
+        block: &[u8],
+        mut each: impl FnMut(Field<'_>),
+    ) -> Result<(), Malformed> {
         let mut block = Reader::new(block);
         self.sizes(&mut block)?;
         while let Some(first) = block.byte() {
             match first {
                 0x80.. => {
                     let index = block.integer(first, 0x7f)?;
-                    each(self.indexed(index)?.clone());
+                    each(self.indexed(index)?);
                 }
                 0x40.. => {
-                    let entry = self.literal(first, 0x3f, &mut block)?;
-                    each(self.insert(entry));
+                    let index = block.integer(first, 0x3f)?;
+                    self.literal(index, &mut block, Into::Table, &mut each)?;
                 }
                 // A size of the table, which is told before any field.
                 0x20.. => return Err(Malformed),
                 // Whether a field may be indexed by those who pass it on is of no concern here.
-                _ => each(self.literal(first, 0x0f, &mut block)?.field),
+                _ => {
+                    let index = block.integer(first, 0x0f)?;
+                    self.literal(index, &mut block, Into::Nowhere, &mut each)?;
+                }
             }
         }
         Ok(())
@@ -79,7 +108,7 @@ impl Decoder {
 
     /// Gives back what memory is not in use.
     pub fn shrink(&mut self) {
-        self.scratch = Vec::new();
+        (self.name, self.value) = (Vec::new(), Vec::new());
         self.table.shrink();
     }
 
@@ -101,107 +130,122 @@ impl Decoder {
 
     /// The field with this index (RFC 7541 section 2.3.3).
     #[inline]
-    fn indexed(&self, index: usize) -> Result<&Field, Malformed> {
+    fn indexed(&self, index: usize) -> Result<Field<'_>, Malformed> {
         let index = index.checked_sub(1).ok_or(Malformed)?;
         match FIELDS.get(index) {
-            Some(field) => Ok(field),
-            None => Ok(&self.entry(index)?.field),
+            Some(field) => Ok(field.clone()),
+            None => Ok(entry(&self.table, index)?.field()),
         }
     }
 
-    /// The entry of the table whose index is 1 more than `index`, behind the predefined fields.
-    #[inline]
-    fn entry(&self, index: usize) -> Result<&Entry, Malformed> {
-        let newer = index.checked_sub(FIELDS.len()).ok_or(Malformed)?;
-        self.table.entry(newer).ok_or(Malformed)
-    }
-
-    /// A field of which at least the value is literal (RFC 7541 section 6.2).
-    fn literal(&mut self, first: u8, mask: u8, block: &mut Reader<'_>) -> Result<Entry, Malformed> {
-        let (name, name_length) = match block.integer(first, mask)?.checked_sub(1) {
-            Some(index) => self.name(index)?,
+    /// Gives a field of which at least the value is literal, and whose name has this index, to `each` (RFC
+    /// 7541 section 6.2).
+    fn literal(
+        &mut self,
+        index: usize,
+        block: &mut Reader<'_>,
+        into: Into,
+        each: impl FnOnce(Field<'_>),
+    ) -> Result<(), Malformed> {
+        let (name, name_length) = match index.checked_sub(1) {
             None => {
-                let name = string(block, &mut self.scratch)?;
-                (Name::new(name), name.len())
+                let text = string(block, &mut self.name)?;
+                (Named::new(text), text.len())
             }
+            Some(index) => match FIELDS.get(index) {
+                Some(field) => Named::of(field),
+                None => {
+                    let entry = entry(&self.table, index)?;
+                    (entry.copy_name(&mut self.name), entry.name_length)
+                }
+            },
         };
-        let value = string(block, &mut self.scratch)?;
-        let field = name.with(value);
-        Ok(Entry {
-            field: field.unwrap_or(Field::Malformed(name_length + value.len() + OVERHEAD)),
-            name_length,
-        })
-    }
-
-    /// The name of the field whose index is 1 more than `index`, and how long it is.
-    fn name(&self, index: usize) -> Result<(Name, usize), Malformed> {
-        match FIELDS.get(index) {
-            Some(field) => {
-                let name = Name::of(field);
-                let length = name.length();
-                Ok((name, length))
-            }
-            None => {
-                let entry = self.entry(index)?;
-                Ok((Name::of(&entry.field), entry.name_length))
-            }
+        let value = string(block, &mut self.value)?;
+        let size = name_length + value.len() + OVERHEAD;
+        let field = name.with(value).unwrap_or(Field::Malformed(size));
+        if into == Into::Table {
+            self.table.insert(size, || Entry {
+                kept: Kept::of(&field),
+                name_length,
+            });
         }
-    }
-
-    /// Puts `entry` into the table, and gives its field.
-    fn insert(&mut self, entry: Entry) -> Field {
-        let Entry { field, name_length } = entry;
-        let size = match &field {
-            Field::Pseudo(_, value) => name_length + value.len() + OVERHEAD,
-            Field::Header(_, value) => name_length + value.len() + OVERHEAD,
-            Field::Malformed(size) => *size,
-        };
-        self.table.insert(size, || Entry {
-            field: field.clone(),
-            name_length,
-        });
-        field
+        each(field);
+        Ok(())
     }
 }
 
-impl Name {
+/// The entry of `table` whose index is 1 more than `index`, behind the predefined fields.
+#[inline]
+fn entry(table: &Table<Entry>, index: usize) -> Result<&Entry, Malformed> {
+    let newer = index.checked_sub(FIELDS.len()).ok_or(Malformed)?;
+    table.entry(newer).ok_or(Malformed)
+}
+
+impl Entry {
+    fn field(&self) -> Field<'_> {
+        match &self.kept {
+            Kept::Pseudo(name, value) => Field::Pseudo(*name, value.clone()),
+            Kept::Header { text, mark } => {
+                let (name, value) = text.split_at(self.name_length);
+                Field::Header(Name::marked(name, *mark), Value::known(value))
+            }
+            Kept::Malformed(size) => Field::Malformed(*size),
+        }
+    }
+
+    /// Its name, of which `copy` becomes one: it may itself have to make room for a field with it.
+    fn copy_name<'a>(&self, copy: &'a mut Vec<u8>) -> Named<'a> {
+        match &self.kept {
+            Kept::Pseudo(name, _) => Named::Pseudo(*name),
+            Kept::Header { text, mark } => {
+                copy.clear();
+                copy.extend_from_slice(&text[..self.name_length]);
+                Named::Header(Name::marked(copy, *mark))
+            }
+            Kept::Malformed(_) => Named::Malformed,
+        }
+    }
+}
+
+impl Kept {
+    fn of(field: &Field<'_>) -> Self {
+        match field {
+            Field::Pseudo(name, value) => Self::Pseudo(*name, value.clone()),
+            Field::Header(name, value) => Self::Header {
+                text: [name.as_bytes(), value].concat().into(),
+                mark: name.mark(),
+            },
+            Field::Malformed(size) => Self::Malformed(*size),
+        }
+    }
+}
+
+impl<'a> Named<'a> {
     /// The name that is written `name`.
-    fn new(name: &[u8]) -> Self {
+    fn new(name: &'a [u8]) -> Self {
         match name {
             [b':', ..] => Self::Pseudo(Pseudo::new(name)),
-            _ => HeaderName::from_lowercase(name).map_or(Self::Malformed, Self::Header),
+            _ => Name::new(name).map_or(Self::Malformed, Self::Header),
         }
     }
 
-    /// The name of `field`.
-    fn of(field: &Field) -> Self {
+    /// The name of a predefined field, and how long it is.
+    fn of(field: &Field<'a>) -> (Self, usize) {
         match field {
-            Field::Pseudo(name, _) => Self::Pseudo(*name),
-            Field::Header(name, _) => Self::Header(name.clone()),
-            Field::Malformed(_) => Self::Malformed,
+            Field::Pseudo(name, _) => (Self::Pseudo(*name), name.as_str().len()),
+            Field::Header(name, _) => (Self::Header(*name), name.as_bytes().len()),
+            Field::Malformed(_) => (Self::Malformed, 0),
         }
     }
 
-    /// Bytes of a name that is kept.
-    fn length(&self) -> usize {
-        match self {
-            Self::Pseudo(name) => name.as_str().len(),
-            Self::Header(name) => name.as_str().len(),
-            Self::Malformed => 0,
-        }
-    }
-
-    /// The field that it is with a copy of `value`; `None` when HTTP does not allow it.
-    fn with(self, value: &[u8]) -> Option<Field> {
+    /// The field that it is with `value`; `None` when HTTP does not allow it.
+    fn with(self, value: &'a [u8]) -> Option<Field<'a>> {
         match self {
             Self::Pseudo(name) => {
                 let is_clean = !value.iter().any(u8::is_ascii_control);
                 is_clean.then(|| Field::Pseudo(name, Bytes::copy_from_slice(value)))
             }
-            Self::Header(name) => {
-                let value = HeaderValue::from_bytes(value).ok()?;
-                Some(Field::Header(name, value))
-            }
+            Self::Header(name) => Some(Field::Header(name, Value::new(value)?)),
             Self::Malformed => None,
         }
     }
@@ -222,10 +266,9 @@ fn string<'a, 'block: 'a>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::hpack) mod tests {
     use super::*;
     use crate::hpack::huffman::tests::encode as huffman_coded;
-    use http::header;
     use proptest::prelude::*;
 
     fn hex(text: &str) -> Vec<u8> {
@@ -234,35 +277,55 @@ mod tests {
         digits.chunks(2).map(byte).collect()
     }
 
-    fn decoded(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<Field>, Malformed> {
+    /// A field with memory of its own.
+    #[derive(Debug, Clone, PartialEq)]
+    pub(in crate::hpack) enum Owned {
+        Pseudo(Pseudo, Vec<u8>),
+        Header(Vec<u8>, Vec<u8>),
+        Malformed(usize),
+    }
+
+    pub(in crate::hpack) fn owned(field: Field<'_>) -> Owned {
+        match field {
+            Field::Pseudo(name, value) => Owned::Pseudo(name, value.to_vec()),
+            Field::Header(name, value) => Owned::Header(name.as_bytes().to_vec(), value.to_vec()),
+            Field::Malformed(size) => Owned::Malformed(size),
+        }
+    }
+
+    fn decoded(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<Owned>, Malformed> {
         let mut fields = Vec::new();
-        decoder.decode(block, |field| fields.push(field))?;
+        decoder.decode(block, |field| fields.push(owned(field)))?;
         Ok(fields)
     }
 
     /// The fields as `name: value`, in lines.
     fn text(decoder: &mut Decoder, block: &[u8]) -> String {
-        let line = |field: Field| match field {
-            Field::Pseudo(name, value) => {
+        let line = |field: Owned| match field {
+            Owned::Pseudo(name, value) => {
                 format!("{}: {}\n", name.as_str(), value.escape_ascii())
             }
-            Field::Header(name, value) => {
-                format!("{name}: {}\n", value.as_bytes().escape_ascii())
+            Owned::Header(name, value) => {
+                format!("{}: {}\n", name.escape_ascii(), value.escape_ascii())
             }
-            Field::Malformed(size) => format!("malformed: {size}\n"),
+            Owned::Malformed(size) => format!("malformed: {size}\n"),
         };
         let fields = decoded(decoder, block).unwrap();
         fields.into_iter().map(line).collect()
     }
 
     /// The entries of the table, the newest first.
-    fn table(decoder: &Decoder) -> Vec<Field> {
-        decoder.table.iter().map(|e| e.field.clone()).collect()
+    fn table(decoder: &Decoder) -> Vec<Owned> {
+        decoder.table.iter().map(|e| owned(e.field())).collect()
     }
 
-    fn field(name: &str, value: &str) -> Field {
-        let made = Name::new(name.as_bytes()).with(value.as_bytes());
+    fn made<'a>(name: &'a str, value: &'a str) -> Field<'a> {
+        let made = Named::new(name.as_bytes()).with(value.as_bytes());
         made.unwrap()
+    }
+
+    fn field(name: &str, value: &str) -> Owned {
+        owned(made(name, value))
     }
 
     /// A literal field that is put into the table.
@@ -463,7 +526,7 @@ mod tests {
             let size = name.len() + value.len() + 32;
             let block = inserted(name.as_bytes(), value.as_bytes());
             let fields = decoded(&mut decoder, &block).unwrap();
-            assert_eq!(fields, [Field::Malformed(size)], "{name:?}: {value:?}");
+            assert_eq!(fields, [Owned::Malformed(size)], "{name:?}: {value:?}");
             assert_eq!(decoder.table.len(), 1);
         }
     }
@@ -487,8 +550,8 @@ mod tests {
             b"\xc0\xbf\xbe\x7f\x00\x01z\xbe",
         ]
         .concat();
-        let (a, bad, c) = (field("a", "1"), Field::Malformed(37), field("c", "3"));
-        let named = Field::Malformed(36);
+        let (a, bad, c) = (field("a", "1"), Owned::Malformed(37), field("c", "3"));
+        let named = Owned::Malformed(36);
         assert_eq!(
             decoded(&mut decoder, &block).unwrap(),
             [
@@ -513,7 +576,7 @@ mod tests {
             b"\x7f\x00\x013\x7f\x00\x014\x59\x015",
         ]
         .concat();
-        let unknown = |value| Field::Pseudo(Pseudo::Unknown, Bytes::from_static(value));
+        let unknown = |value: &[u8]| Owned::Pseudo(Pseudo::Unknown, value.to_vec());
         let expected = [
             field("x-custom", "1"),
             unknown(b"2"),
@@ -546,40 +609,14 @@ mod tests {
     }
 
     #[test]
-    fn a_known_name_is_the_constant_of_it() {
+    fn a_name_may_be_coded() {
         let mut decoder = Decoder::new(4096);
         let coded = huffman_coded(b"content-type");
         let mut block = vec![0x40, 0x80 | coded.len() as u8];
         block.extend(coded);
         block.extend(b"\x01x");
         let fields = decoded(&mut decoder, &block).unwrap();
-        let expected = Field::Header(header::CONTENT_TYPE, HeaderValue::from_static("x"));
-        assert_eq!(fields, [expected]);
-    }
-
-    /// Whether there is nothing but `bytes` in the memory that they are in.
-    fn owns_no_more(bytes: Bytes) -> bool {
-        let length = bytes.len();
-        let address = bytes.as_ptr();
-        // What is alone in its memory is turned without a copy into what knows how large that is.
-        let memory = bytes.try_into_mut().unwrap();
-        memory.as_ptr() == address && memory.capacity() == length
-    }
-
-    #[test]
-    fn what_is_kept_owns_no_more_than_its_size() {
-        let coded = huffman_coded(b"a-value-that-is-coded");
-        let mut block = inserted(b":path", b"/some/path");
-        block.extend([&[0x44, 0x80 | coded.len() as u8], &coded[..]].concat());
-        let mut decoder = Decoder::new(4096);
-        let fields = decoded(&mut decoder, &block).unwrap();
-        drop(decoder);
-        for field in fields {
-            let Field::Pseudo(Pseudo::Path, value) = field else {
-                panic!("{field:?}");
-            };
-            assert!(owns_no_more(value));
-        }
+        assert_eq!(fields, [field("content-type", "x")]);
     }
 
     #[test]
@@ -590,16 +627,16 @@ mod tests {
         assert!(coded.len() - 127 < 128);
         block.extend(coded);
         decoded(&mut decoder, &block).unwrap();
-        assert!(decoder.scratch.capacity() > 300);
+        assert!(decoder.value.capacity() > 300);
         decoder.shrink();
-        assert_eq!(decoder.scratch.capacity(), 0);
+        assert_eq!(decoder.value.capacity(), 0);
         assert_eq!(decoded(&mut decoder, &[0xbe]).unwrap().len(), 1);
     }
 
     #[test]
     fn a_size_is_that_of_name_and_value_and_32() {
-        assert_eq!(field(":authority", "localhost").size(), 10 + 9 + 32);
-        assert_eq!(field("content-type", "a/b").size(), 12 + 3 + 32);
+        assert_eq!(made(":authority", "localhost").size(), 10 + 9 + 32);
+        assert_eq!(made("content-type", "a/b").size(), 12 + 3 + 32);
         assert_eq!(Field::Malformed(40).size(), 40);
     }
 
@@ -645,7 +682,7 @@ mod tests {
 
     /// The table has what it may have, and its entries what they say.
     fn check(decoder: &Decoder) -> Result<(), TestCaseError> {
-        let sizes = decoder.table.iter().map(|entry| match &entry.field {
+        let sizes = decoder.table.iter().map(|entry| match entry.field() {
             Field::Pseudo(Pseudo::Unknown, value) => entry.name_length + value.len() + 32,
             field => field.size(),
         });

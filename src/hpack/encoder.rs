@@ -7,10 +7,10 @@
 //! What the table holds owns memory of its own, and a value that is secret is never in it.
 
 use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
 
 use super::table::Table;
 use super::{DEFAULT_SIZE, OVERHEAD, integer, predefined};
+use crate::fields::{Field, Name};
 
 /// Fields of a block whose places are remembered.
 const PLACES: usize = 32;
@@ -48,8 +48,9 @@ pub struct Encoder {
 /// A field that the peer has in its table.
 #[derive(Debug)]
 struct Entry {
-    name: HeaderName,
-    value: Box<[u8]>,
+    /// The name, and the value behind it.
+    text: Box<[u8]>,
+    name_length: usize,
     fingerprint: u32,
 }
 
@@ -120,9 +121,9 @@ impl Encoder {
     }
 
     /// Writes the next field of a block.
-    pub fn field(&mut self, name: &HeaderName, value: &HeaderValue, block: &mut Vec<u8>) {
-        let bytes = value.as_bytes();
-        if value.is_sensitive() {
+    pub fn field(&mut self, field: Field<'_>, block: &mut Vec<u8>) {
+        let (name, bytes) = (field.name, field.value.as_bytes());
+        if field.is_sensitive {
             return literal(NEVER_INDEXED, name, bytes, block);
         }
         let Some(place) = self.places.get(self.next) else {
@@ -140,8 +141,8 @@ impl Encoder {
     /// Writes a field that is not the entry which was last told at its place. Out of line, where it
     /// costs nothing to those that are.
     #[inline(never)]
-    fn another(&mut self, name: &HeaderName, value: &[u8], block: &mut Vec<u8>) {
-        let size = name.as_str().len() + value.len() + OVERHEAD;
+    fn another(&mut self, name: Name<'_>, value: &[u8], block: &mut Vec<u8>) {
+        let size = name.as_bytes().len() + value.len() + OVERHEAD;
         let may_enter = value.len() <= LONGEST && size <= self.table.limit() && !is_secret(name);
         let Some(place) = self.places.get_mut(self.next - 1).filter(|_| may_enter) else {
             return literal(NOT_INDEXED, name, value, block);
@@ -159,9 +160,8 @@ impl Encoder {
         }
         place.number = self.inserted;
         let entry = Entry {
-            // Names own no more than themselves, but a value may be a piece of a whole head.
-            name: name.clone(),
-            value: value.into(),
+            text: [name.as_bytes(), value].concat().into(),
+            name_length: name.as_bytes().len(),
             fingerprint,
         };
         self.insert(size, entry);
@@ -200,33 +200,34 @@ impl Encoder {
 
 impl Entry {
     #[inline]
-    fn is(&self, name: &HeaderName, value: &[u8]) -> bool {
-        *self.value == *value && self.name == *name
+    fn is(&self, name: Name<'_>, value: &[u8]) -> bool {
+        let (own_name, own_value) = self.text.split_at(self.name_length);
+        own_value == value && own_name == name.as_bytes()
     }
 }
 
 /// Whether the values of `name` may be what somebody guesses byte by byte, from how long blocks become
 /// (RFC 7541 section 7.1).
-fn is_secret(name: &HeaderName) -> bool {
+fn is_secret(name: Name<'_>) -> bool {
     matches!(
-        *name,
-        header::SET_COOKIE
-            | header::COOKIE
-            | header::AUTHORIZATION
-            | header::PROXY_AUTHORIZATION
-            | header::WWW_AUTHENTICATE
-            | header::PROXY_AUTHENTICATE
+        name.as_bytes(),
+        b"set-cookie"
+            | b"cookie"
+            | b"authorization"
+            | b"proxy-authorization"
+            | b"www-authenticate"
+            | b"proxy-authenticate"
     )
 }
 
 /// What tells a field from others, most probably. Of the name it has the length alone, because names
 /// change less than values do.
-fn fingerprint(name: &HeaderName, value: &[u8]) -> u32 {
+fn fingerprint(name: Name<'_>, value: &[u8]) -> u32 {
     /// Odd, and half of its bits are ones.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
     let (words, rest) = value.as_chunks();
-    let start = (name.as_str().len() << 16 | value.len()) as u64;
+    let start = (name.as_bytes().len() << 16 | value.len()) as u64;
     let hash = words
         .iter()
         .fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
@@ -251,11 +252,11 @@ fn indexed(newer: usize, block: &mut Vec<u8>) {
 }
 
 /// Writes a literal field (RFC 7541 section 6.2).
-fn literal((pattern, mask): (u8, u8), name: &HeaderName, value: &[u8], block: &mut Vec<u8>) {
+fn literal((pattern, mask): (u8, u8), name: Name<'_>, value: &[u8], block: &mut Vec<u8>) {
     let index = predefined::index(name);
     integer::write(pattern, mask, usize::from(index), block);
     if index == 0 {
-        string(name.as_str().as_bytes(), block);
+        string(name.as_bytes(), block);
     }
     string(value, block);
 }
@@ -269,8 +270,9 @@ fn string(text: &[u8], block: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hpack::{Decoder, Field, Pseudo};
-    use bytes::Bytes;
+    use crate::fields::Value;
+    use crate::hpack::decoder::tests::{Owned, owned};
+    use crate::hpack::{Decoder, Pseudo};
     use proptest::prelude::*;
 
     /// An encoder and the decoder of its peer.
@@ -288,16 +290,16 @@ mod tests {
         }
 
         /// The block of an answer with `fields`, which is what is decoded.
-        fn answer(&mut self, status: u16, fields: &[(HeaderName, HeaderValue)]) -> Vec<u8> {
+        fn answer(&mut self, status: u16, fields: &[Field<'_>]) -> Vec<u8> {
             let mut block = Vec::new();
             let status = StatusCode::from_u16(status).unwrap();
             self.encoder.status(status, &mut block);
-            let value = Bytes::copy_from_slice(status.as_str().as_bytes());
-            self.rest(block, vec![Field::Pseudo(Pseudo::Status, value)], fields)
+            let value = status.as_str().as_bytes().to_vec();
+            self.rest(block, vec![Owned::Pseudo(Pseudo::Status, value)], fields)
         }
 
         /// The block of trailers, likewise.
-        fn trailers(&mut self, fields: &[(HeaderName, HeaderValue)]) -> Vec<u8> {
+        fn trailers(&mut self, fields: &[Field<'_>]) -> Vec<u8> {
             let mut block = Vec::new();
             self.encoder.begin(&mut block);
             self.rest(block, Vec::new(), fields)
@@ -306,25 +308,28 @@ mod tests {
         fn rest(
             &mut self,
             mut block: Vec<u8>,
-            mut expected: Vec<Field>,
-            fields: &[(HeaderName, HeaderValue)],
+            mut expected: Vec<Owned>,
+            fields: &[Field<'_>],
         ) -> Vec<u8> {
-            for (name, value) in fields {
-                self.encoder.field(name, value, &mut block);
+            for field in fields {
+                self.encoder.field(*field, &mut block);
                 // Whether it is sensitive is not decoded.
-                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-                expected.push(Field::Header(name.clone(), value));
+                expected.push(owned(crate::hpack::Field::Header(field.name, field.value)));
             }
             let mut decoded = Vec::new();
-            let outcome = self.decoder.decode(&block, |field| decoded.push(field));
+            let outcome = self
+                .decoder
+                .decode(&block, |field| decoded.push(owned(field)));
             assert_eq!((outcome, decoded), (Ok(()), expected));
             block
         }
     }
 
-    fn field(name: &'static str, value: &str) -> (HeaderName, HeaderValue) {
-        let value = HeaderValue::from_str(value).unwrap();
-        (HeaderName::from_static(name), value)
+    fn field<'a>(name: &'static str, value: &'a str) -> Field<'a> {
+        Field::new(
+            Name::from_static(name),
+            Value::new(value.as_bytes()).unwrap(),
+        )
     }
 
     #[test]
@@ -359,7 +364,8 @@ mod tests {
     fn what_is_new_every_time_is_never_inserted() {
         let mut ends = Ends::new();
         for n in 0..100 {
-            let fields = [field("x-id", &n.to_string()), field("server", "test")];
+            let id = n.to_string();
+            let fields = [field("x-id", &id), field("server", "test")];
             let block = ends.answer(200, &fields);
             assert!(block.starts_with(b"\x88\0\x04x-id"));
             assert_eq!(block.ends_with(b"\xbe"), n >= 2);
@@ -372,7 +378,7 @@ mod tests {
         let mut ends = Ends::new();
         let (server, vary) = (field("server", "test"), field("vary", "accept"));
         for _ in 0..3 {
-            ends.answer(200, &[server.clone(), vary.clone()]);
+            ends.answer(200, &[server, vary]);
         }
         assert_eq!(ends.answer(200, &[vary, server]), b"\x88\xbe\xbf");
     }
@@ -407,26 +413,27 @@ mod tests {
     fn secrets_are_never_inserted() {
         let mut ends = Ends::new();
         let mut token = field("x-token", "secret");
-        token.1.set_sensitive(true);
+        token.is_sensitive = true;
         let fields = [field("set-cookie", "a=b"), token];
         for _ in 0..4 {
             let block = ends.answer(200, &fields);
             assert_eq!(block, b"\x88\x0f\x28\x03a=b\x10\x07x-token\x06secret");
         }
         // Also when the same was no secret before.
-        let (name, mut value) = field("server", "test");
+        let mut server = field("server", "test");
         for _ in 0..3 {
-            ends.answer(200, &[(name.clone(), value.clone())]);
+            ends.answer(200, &[server]);
         }
-        value.set_sensitive(true);
-        let block = ends.answer(200, &[(name, value)]);
+        server.is_sensitive = true;
+        let block = ends.answer(200, &[server]);
         assert_eq!(block, b"\x88\x1f\x27\x04test");
     }
 
     #[test]
     fn what_is_long_is_never_inserted() {
         let mut ends = Ends::new();
-        let fields = [field("x", &"v".repeat(LONGEST + 1))];
+        let value = "v".repeat(LONGEST + 1);
+        let fields = [field("x", &value)];
         for _ in 0..4 {
             ends.answer(200, &fields);
         }
@@ -436,9 +443,8 @@ mod tests {
     #[test]
     fn fields_beyond_the_places_are_literal() {
         let mut ends = Ends::new();
-        let fields: Vec<_> = (0..PLACES + 5)
-            .map(|n| field("x", &n.to_string()))
-            .collect();
+        let values: Vec<_> = (0..PLACES + 5).map(|n| n.to_string()).collect();
+        let fields: Vec<_> = values.iter().map(|value| field("x", value)).collect();
         for _ in 0..3 {
             ends.answer(200, &fields);
         }
@@ -489,14 +495,15 @@ mod tests {
         let mut ends = Ends::new();
         let server = field("server", "test");
         for n in 0..200 {
-            let date = field("x-date", &format!("{n:0200}"));
+            let value = format!("{n:0200}");
+            let date = field("x-date", &value);
             for again in 0..4 {
-                let block = ends.answer(200, &[server.clone(), date.clone()]);
+                let block = ends.answer(200, &[server, date]);
                 // Behind the date's second time what made room for it is inserted again.
                 assert!(block.len() == 3 || again < 3, "{n}");
             }
             let sizes = ends.encoder.table.iter();
-            let sizes = sizes.map(|e| e.name.as_str().len() + e.value.len() + 32);
+            let sizes = sizes.map(|e| e.text.len() + 32);
             assert!(sizes.sum::<usize>() <= 4096);
         }
     }
@@ -505,14 +512,15 @@ mod tests {
     fn numbers_of_entries_may_wrap_around() {
         let mut ends = Ends::new();
         ends.encoder.inserted = u32::MAX - 1;
-        let fields: Vec<_> = (0..5).map(|n| field("x", &n.to_string())).collect();
+        let values = ["0", "1", "2", "3", "4"];
+        let fields = values.map(|value| field("x", value));
         for n in 0..4 {
             let block = ends.answer(200, &fields);
             assert_eq!(block.len() == 6, n >= 2);
         }
     }
 
-    fn any_field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
+    fn any_field() -> impl Strategy<Value = (&'static str, String, bool)> {
         let name = prop_oneof![
             Just("content-type"),
             Just("date"),
@@ -521,11 +529,7 @@ mod tests {
             Just("x-two"),
         ];
         let value = prop_oneof!["[ab]", "[a-c]{200,300}", "[ -~]{0,20}"];
-        (name, value, 0..8).prop_map(|(name, value, sensitive)| {
-            let (name, mut value) = field(name, &value);
-            value.set_sensitive(sensitive == 0);
-            (name, value)
-        })
+        (name, value, 0..8).prop_map(|(name, value, sensitive)| (name, value, sensitive == 0))
     }
 
     proptest! {
@@ -540,11 +544,16 @@ mod tests {
                     // Small ones too.
                     ends.encoder.limit(if size % 2 == 0 { size % 200 } else { size });
                 }
-                let head = &heads[head % heads.len()];
+                let head = heads[head % heads.len()].iter();
+                let fields = head.map(|(name, value, is_sensitive)| Field {
+                    is_sensitive: *is_sensitive,
+                    ..field(name, value)
+                });
+                let fields: Vec<_> = fields.collect();
                 if are_trailers {
-                    ends.trailers(head);
+                    ends.trailers(&fields);
                 } else {
-                    ends.answer(200, head);
+                    ends.answer(200, &fields);
                 }
             }
         }

@@ -3,12 +3,17 @@
 //! To clone one takes no memory, and nothing of it is validated again.
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
 
 use super::{Field, Pseudo};
+use crate::fields::{Name, Value};
+
+/// Index of the first field that is none of HTTP/2's own.
+const FIRST: usize = 15;
+/// Places where the index of a name may be found.
+const PLACES: usize = 128;
 
 /// The fields, the first of which has the index 1.
-pub(super) static FIELDS: [Field; 61] = [
+pub(super) static FIELDS: [Field<'static>; 61] = [
     pseudo(Pseudo::Authority, b""),
     pseudo(Pseudo::Method, b"GET"),
     pseudo(Pseudo::Method, b"POST"),
@@ -23,116 +28,143 @@ pub(super) static FIELDS: [Field; 61] = [
     pseudo(Pseudo::Status, b"400"),
     pseudo(Pseudo::Status, b"404"),
     pseudo(Pseudo::Status, b"500"),
-    header(header::ACCEPT_CHARSET, ""),
-    header(header::ACCEPT_ENCODING, "gzip, deflate"),
-    header(header::ACCEPT_LANGUAGE, ""),
-    header(header::ACCEPT_RANGES, ""),
-    header(header::ACCEPT, ""),
-    header(header::ACCESS_CONTROL_ALLOW_ORIGIN, ""),
-    header(header::AGE, ""),
-    header(header::ALLOW, ""),
-    header(header::AUTHORIZATION, ""),
-    header(header::CACHE_CONTROL, ""),
-    header(header::CONTENT_DISPOSITION, ""),
-    header(header::CONTENT_ENCODING, ""),
-    header(header::CONTENT_LANGUAGE, ""),
-    header(header::CONTENT_LENGTH, ""),
-    header(header::CONTENT_LOCATION, ""),
-    header(header::CONTENT_RANGE, ""),
-    header(header::CONTENT_TYPE, ""),
-    header(header::COOKIE, ""),
-    header(header::DATE, ""),
-    header(header::ETAG, ""),
-    header(header::EXPECT, ""),
-    header(header::EXPIRES, ""),
-    header(header::FROM, ""),
-    header(header::HOST, ""),
-    header(header::IF_MATCH, ""),
-    header(header::IF_MODIFIED_SINCE, ""),
-    header(header::IF_NONE_MATCH, ""),
-    header(header::IF_RANGE, ""),
-    header(header::IF_UNMODIFIED_SINCE, ""),
-    header(header::LAST_MODIFIED, ""),
-    header(header::LINK, ""),
-    header(header::LOCATION, ""),
-    header(header::MAX_FORWARDS, ""),
-    header(header::PROXY_AUTHENTICATE, ""),
-    header(header::PROXY_AUTHORIZATION, ""),
-    header(header::RANGE, ""),
-    header(header::REFERER, ""),
-    header(header::REFRESH, ""),
-    header(header::RETRY_AFTER, ""),
-    header(header::SERVER, ""),
-    header(header::SET_COOKIE, ""),
-    header(header::STRICT_TRANSPORT_SECURITY, ""),
-    header(header::TRANSFER_ENCODING, ""),
-    header(header::USER_AGENT, ""),
-    header(header::VARY, ""),
-    header(header::VIA, ""),
-    header(header::WWW_AUTHENTICATE, ""),
+    header("accept-charset", ""),
+    header("accept-encoding", "gzip, deflate"),
+    header("accept-language", ""),
+    header("accept-ranges", ""),
+    header("accept", ""),
+    header("access-control-allow-origin", ""),
+    header("age", ""),
+    header("allow", ""),
+    header("authorization", ""),
+    header("cache-control", ""),
+    header("content-disposition", ""),
+    header("content-encoding", ""),
+    header("content-language", ""),
+    header("content-length", ""),
+    header("content-location", ""),
+    header("content-range", ""),
+    header("content-type", ""),
+    header("cookie", ""),
+    header("date", ""),
+    header("etag", ""),
+    header("expect", ""),
+    header("expires", ""),
+    header("from", ""),
+    header("host", ""),
+    header("if-match", ""),
+    header("if-modified-since", ""),
+    header("if-none-match", ""),
+    header("if-range", ""),
+    header("if-unmodified-since", ""),
+    header("last-modified", ""),
+    header("link", ""),
+    header("location", ""),
+    header("max-forwards", ""),
+    header("proxy-authenticate", ""),
+    header("proxy-authorization", ""),
+    header("range", ""),
+    header("referer", ""),
+    header("refresh", ""),
+    header("retry-after", ""),
+    header("server", ""),
+    header("set-cookie", ""),
+    header("strict-transport-security", ""),
+    header("transfer-encoding", ""),
+    header("user-agent", ""),
+    header("vary", ""),
+    header("via", ""),
+    header("www-authenticate", ""),
 ];
+
+/// The names of those that are none of HTTP/2's own, in their order.
+const NAMES: [&str; 47] = [
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "accept",
+    "access-control-allow-origin",
+    "age",
+    "allow",
+    "authorization",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "from",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "link",
+    "location",
+    "max-forwards",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "refresh",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "strict-transport-security",
+    "transfer-encoding",
+    "user-agent",
+    "vary",
+    "via",
+    "www-authenticate",
+];
+
+/// The index of each name, at the first free place from that on which its mark says.
+const INDICES: [u8; PLACES] = indices();
+
+const fn indices() -> [u8; PLACES] {
+    let mut indices = [0; PLACES];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let mut place = Name::from_static(NAMES[at]).mark() as usize % PLACES;
+        while indices[place] != 0 {
+            place = (place + 1) % PLACES;
+        }
+        indices[place] = (FIRST + at) as u8;
+        at += 1;
+    }
+    indices
+}
 
 /// The first index of a field with this name; 0 where there is none.
 #[inline]
-pub(super) fn index(name: &HeaderName) -> u8 {
-    match *name {
-        header::ACCEPT_CHARSET => 15,
-        header::ACCEPT_ENCODING => 16,
-        header::ACCEPT_LANGUAGE => 17,
-        header::ACCEPT_RANGES => 18,
-        header::ACCEPT => 19,
-        header::ACCESS_CONTROL_ALLOW_ORIGIN => 20,
-        header::AGE => 21,
-        header::ALLOW => 22,
-        header::AUTHORIZATION => 23,
-        header::CACHE_CONTROL => 24,
-        header::CONTENT_DISPOSITION => 25,
-        header::CONTENT_ENCODING => 26,
-        header::CONTENT_LANGUAGE => 27,
-        header::CONTENT_LENGTH => 28,
-        header::CONTENT_LOCATION => 29,
-        header::CONTENT_RANGE => 30,
-        header::CONTENT_TYPE => 31,
-        header::COOKIE => 32,
-        header::DATE => 33,
-        header::ETAG => 34,
-        header::EXPECT => 35,
-        header::EXPIRES => 36,
-        header::FROM => 37,
-        header::HOST => 38,
-        header::IF_MATCH => 39,
-        header::IF_MODIFIED_SINCE => 40,
-        header::IF_NONE_MATCH => 41,
-        header::IF_RANGE => 42,
-        header::IF_UNMODIFIED_SINCE => 43,
-        header::LAST_MODIFIED => 44,
-        header::LINK => 45,
-        header::LOCATION => 46,
-        header::MAX_FORWARDS => 47,
-        header::PROXY_AUTHENTICATE => 48,
-        header::PROXY_AUTHORIZATION => 49,
-        header::RANGE => 50,
-        header::REFERER => 51,
-        header::REFRESH => 52,
-        header::RETRY_AFTER => 53,
-        header::SERVER => 54,
-        header::SET_COOKIE => 55,
-        header::STRICT_TRANSPORT_SECURITY => 56,
-        header::TRANSFER_ENCODING => 57,
-        header::USER_AGENT => 58,
-        header::VARY => 59,
-        header::VIA => 60,
-        header::WWW_AUTHENTICATE => 61,
-        _ => 0,
+pub(super) fn index(name: Name<'_>) -> u8 {
+    let mut place = name.mark() as usize % PLACES;
+    loop {
+        let index = INDICES[place];
+        let text = usize::from(index).checked_sub(FIRST).map(|at| NAMES[at]);
+        if text.is_none_or(|text| text.as_bytes() == name.as_bytes()) {
+            return index;
+        }
+        place = (place + 1) % PLACES;
     }
 }
 
-const fn pseudo(name: Pseudo, value: &'static [u8]) -> Field {
+const fn pseudo(name: Pseudo, value: &'static [u8]) -> Field<'static> {
     Field::Pseudo(name, Bytes::from_static(value))
 }
 
-const fn header(name: HeaderName, value: &'static str) -> Field {
-    Field::Header(name, HeaderValue::from_static(value))
+const fn header(name: &'static str, value: &'static str) -> Field<'static> {
+    Field::Header(Name::from_static(name), Value::from_static(value))
 }
 
 #[cfg(test)]
@@ -143,11 +175,12 @@ mod tests {
     fn every_name_has_the_index_of_its_field() {
         for (at, field) in FIELDS.iter().enumerate() {
             if let Field::Header(name, _) = field {
-                assert_eq!(usize::from(index(name)), at + 1, "{name}");
+                assert_eq!(usize::from(index(*name)), at + 1, "{name:?}");
             }
         }
-        assert_eq!(index(&header::UPGRADE), 0);
-        assert_eq!(index(&HeaderName::from_static("x-custom")), 0);
+        for other in ["upgrade", "x-custom", "date2", "hos"] {
+            assert_eq!(index(Name::from_static(other)), 0, "{other}");
+        }
     }
 
     #[test]
@@ -155,10 +188,7 @@ mod tests {
         assert_eq!(FIELDS[2 - 1], pseudo(Pseudo::Method, b"GET"));
         assert_eq!(FIELDS[8 - 1], pseudo(Pseudo::Status, b"200"));
         assert_eq!(FIELDS[14 - 1], pseudo(Pseudo::Status, b"500"));
-        assert_eq!(
-            FIELDS[16 - 1],
-            header(header::ACCEPT_ENCODING, "gzip, deflate")
-        );
-        assert_eq!(FIELDS[61 - 1], header(header::WWW_AUTHENTICATE, ""));
+        assert_eq!(FIELDS[16 - 1], header("accept-encoding", "gzip, deflate"));
+        assert_eq!(FIELDS[61 - 1], header("www-authenticate", ""));
     }
 }

@@ -1,10 +1,11 @@
 //! A chunked body, taken out of its framing as it is read (RFC 9112 section 7.1).
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use http_body::Frame;
 
 use super::Read;
+use crate::fields::Fields;
 use crate::syntax::{Chunked, Limits, Piece};
 
 /// An empty line: the end of a trailer section, and all of an empty one.
@@ -14,7 +15,6 @@ const END_OF_SECTION: usize = 2;
 #[derive(Debug)]
 pub struct Chunks {
     framing: Chunked,
-    limits: Limits,
     /// Bytes that were read and are data of the current chunk.
     data: usize,
     trailers: Vec<u8>,
@@ -30,7 +30,6 @@ impl Chunks {
     pub fn new(limits: Limits) -> Self {
         Self {
             framing: Chunked::new(limits),
-            limits,
             data: 0,
             trailers: Vec::new(),
             is_over: false,
@@ -58,7 +57,7 @@ impl Chunks {
             return Ok(None);
         }
         let section = std::mem::take(&mut self.trailers);
-        Ok(Some(Frame::trailers(self.fields(&section)?)))
+        Ok(Some(Frame::trailers(trailers(&section)?)))
     }
 
     /// Passes over framing, up to data or the end.
@@ -84,18 +83,16 @@ impl Chunks {
         }
         Ok(())
     }
+}
 
-    fn fields(&self, section: &[u8]) -> Result<HeaderMap, Unsound> {
-        let mut fields = vec![httparse::EMPTY_HEADER; usize::from(self.limits.fields)];
-        let parsed = httparse::parse_headers(section, &mut fields).map_err(|_| Unsound)?;
-        let mut trailers = HeaderMap::new();
-        if let httparse::Status::Complete((_, fields)) = parsed {
-            for field in fields {
-                let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Unsound)?;
-                let value = HeaderValue::from_bytes(field.value).map_err(|_| Unsound)?;
-                trailers.append(name, value);
-            }
+/// The fields of a whole trailer section, whose size and number were found to be within their limits.
+fn trailers(section: &[u8]) -> Result<HeaderMap, Unsound> {
+    let mut fields = Fields::default();
+    for line in section.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\r\n").ok_or(Unsound)? {
+            b"" => break,
+            line => _ = fields.append_line(line).map_err(|_| Unsound)?,
         }
-        Ok(trailers)
     }
+    HeaderMap::try_from(&fields).map_err(|_| Unsound)
 }

@@ -13,6 +13,8 @@ use http::header::{HeaderMap, HeaderName};
 use http_body::Body;
 use tokio::io::AsyncWrite;
 
+use crate::fields::{Fields, Name, Value, name};
+
 /// Pieces and framing that are written at once behind the first piece, at most.
 const MOST_AT_ONCE: usize = 29;
 
@@ -276,7 +278,7 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
                 let announced = trailers.iter().filter(|(name, _)| announced.contains(name));
                 let mut section = b"0\r\n".to_vec();
                 for (name, value) in announced {
-                    encode_field(name.as_str(), value.as_bytes(), &mut section);
+                    encode_field(name.into(), value.into(), &mut section);
                 }
                 section.extend_from_slice(b"\r\n");
                 self.framing(|out| out.extend_from_slice(&section));
@@ -287,11 +289,11 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
 }
 
 impl Coding {
-    /// Chunks, with those trailer fields behind them that `headers` announce.
-    pub fn chunked(headers: &HeaderMap) -> Self {
-        let announced = headers.get_all(http::header::TRAILER).iter();
+    /// Chunks, with those trailer fields behind them that `fields` announce.
+    pub fn chunked(fields: &Fields) -> Self {
         Self::Chunked(
-            announced
+            fields
+                .all(name::TRAILER)
                 .flat_map(|line| line.as_bytes().split(|b| *b == b','))
                 .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
                 .collect(),
@@ -300,10 +302,10 @@ impl Coding {
 }
 
 /// Writes one field of a head to its end.
-pub fn encode_field(name: &str, value: &[u8], head: &mut Vec<u8>) {
+pub fn encode_field(name: Name<'_>, value: Value<'_>, head: &mut Vec<u8>) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
-    head.extend_from_slice(value);
+    head.extend_from_slice(&value);
     head.extend_from_slice(b"\r\n");
 }
 

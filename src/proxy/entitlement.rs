@@ -9,8 +9,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
-use http::HeaderValue;
-
 use super::connection::Context;
 use super::error::Refusal;
 use crate::tls::ClientFault;
@@ -22,7 +20,7 @@ pub(super) type Vigil<'a> = Pin<Box<dyn Future<Output = ClientFault> + Send + 'a
 ///
 /// # Errors
 /// 403 or 421.
-pub(super) fn check(context: &Context, host: Option<&HeaderValue>) -> Result<(), Refusal> {
+pub(super) fn check(context: &Context, host: Option<&str>) -> Result<(), Refusal> {
     if context.worker.policy.headers.identity.is_none() {
         return Ok(());
     }
@@ -33,7 +31,7 @@ pub(super) fn check(context: &Context, host: Option<&HeaderValue>) -> Result<(),
         context.worker.telemetry.metrics.clients.refused.increment();
         return Err(Refusal::Client(fault));
     }
-    match host.and_then(|host| host.to_str().ok()) {
+    match host {
         Some(host) if is_elsewhere(context, host) => Err(Refusal::Misdirected),
         _ => Ok(()),
     }

@@ -3,11 +3,12 @@
 //! What a client reads is short text with the reason, and nothing about the inside beyond it.
 //! A gRPC client gets a trailers-only answer instead, because it would read any other as UNKNOWN.
 
-use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 
 use super::body::{Exchange, RequestBodyFailure, ResponseBody};
 use super::http1::HeadFault;
+use crate::fields::{Fields, Value, name};
+use crate::message::{Request, Response};
 use crate::net::ConnectError;
 use crate::telemetry::record::Flag;
 use crate::tls::ClientFault;
@@ -21,7 +22,7 @@ pub(super) enum Refusal {
     /// The head itself.
     Head(HeadFault),
     /// The request came in clear: where https is.
-    Redirect(HeaderValue),
+    Redirect(String),
     /// CONNECT or TRACE.
     MethodNotAllowed,
     /// An expectation other than 100-continue.
@@ -71,13 +72,11 @@ struct Answer {
 impl Shape {
     /// What an answer to `request` depends on.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let is_grpc = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let kind = request.fields.get(name::CONTENT_TYPE);
+        let is_grpc = kind.is_some_and(|kind| kind.starts_with(b"application/grpc"));
         Self {
-            version: request.version(),
-            is_head: *request.method() == Method::HEAD,
+            version: request.version,
+            is_head: request.method == Method::HEAD,
             is_grpc,
         }
     }
@@ -139,52 +138,46 @@ pub(super) fn respond(
         reason(answer.status),
         answer.words
     );
-    let mut response = Response::new(ResponseBody::empty());
-    *response.status_mut() = answer.status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    let mut fields = Fields::default();
+    let kind = Value::from_static("text/plain; charset=utf-8");
+    fields.append(name::CONTENT_TYPE, kind);
+    fields.append_number(name::CONTENT_LENGTH, text.len() as u64);
     match answer.status {
-        StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        StatusCode::SERVICE_UNAVAILABLE => fields.append_number(name::RETRY_AFTER, 1),
         StatusCode::METHOD_NOT_ALLOWED => {
-            let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            let allowed = Value::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            fields.append(name::ALLOW, allowed);
         }
         _ => {}
     }
-    if let Some(location) = location {
-        headers.insert(header::LOCATION, location.clone());
+    if let Some(location) = location.and_then(|location| Value::new(location.as_bytes())) {
+        fields.append(name::LOCATION, location);
     }
     let is_theirs = answer.status.is_client_error()
         || matches!(refusal, Refusal::Head(_) | Refusal::Redirect(_));
     if shape.is_http1() && is_theirs {
         // What follows on this connection cannot be trusted to be a request.
         exchange.refuse_what_follows();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        fields.append(name::CONNECTION, Value::from_static("close"));
     }
-    *response.body_mut() = if shape.is_head {
-        ResponseBody::without_content(exchange)
-    } else {
-        ResponseBody::text(text, exchange)
+    let body = match shape.is_head {
+        true => ResponseBody::without_content(exchange),
+        false => ResponseBody::text(text, exchange),
     };
+    let mut response = Response::new(answer.status, body);
+    response.fields = fields;
     response
 }
 
 /// A trailers-only answer (gRPC over HTTP/2, "Responses").
 fn grpc(answer: &Answer, exchange: Box<Exchange>) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::without_content(exchange));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/grpc"),
-    );
-    headers.insert("grpc-status", HeaderValue::from(answer.grpc as u16));
-    headers.insert("grpc-message", HeaderValue::from_static(answer.words));
+    let mut response = Response::new(StatusCode::OK, ResponseBody::without_content(exchange));
+    let fields = &mut response.fields;
+    fields.append(name::CONTENT_TYPE, Value::from_static("application/grpc"));
+    fields.append_number(name::GRPC_STATUS, answer.grpc as u64);
+    if let Some(words) = Value::new(answer.words.as_bytes()) {
+        fields.append(name::GRPC_MESSAGE, words);
+    }
     response
 }
 

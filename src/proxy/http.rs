@@ -8,8 +8,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use http::header::{self, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 
 use super::body::{self, Exchange, Fate, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
@@ -18,6 +17,8 @@ use super::http1::HeadFault;
 use super::upgrade::{self, Switch};
 use super::{checks, entitlement, headers, redirect};
 use crate::config::ProxyProtocolOut;
+use crate::fields::{Value, name};
+use crate::message::{Request, Response};
 use crate::net::encode_proxy_header;
 use crate::telemetry::record::Record;
 use crate::upstream::{self, Prologue};
@@ -34,7 +35,7 @@ pub(super) type Handled = Result<Response<ResponseBody>, Unanswered>;
 ///
 /// What needs no waiting is done before the future exists, which keeps it small: it is moved.
 pub(super) fn handle(context: Arc<Context>, request: Request<Incoming>) -> impl Handling {
-    let record = Record::open(&context.facts, &request);
+    let record = open(&context, &request);
     let mut exchange = Box::new(Exchange::new(record, &context.activity));
     let shape = Shape::of(&request);
     let prepared = prepare(&context, request, &mut exchange);
@@ -64,15 +65,24 @@ pub(super) fn refused(
     version: Version,
 ) -> Response<ResponseBody> {
     let mut request = Request::new(());
-    *request.version_mut() = version;
-    *request.method_mut() = unknown_method();
-    let mut record = Record::open(&context.facts, &request);
+    request.version = version;
+    request.method = unknown_method();
+    let mut record = open(context, &request);
     record.forget_target();
     let exchange = Box::new(Exchange::new(record, &context.activity));
     let shape = Shape::of(&request);
     let mut response = error::respond(&Refusal::Head(fault), shape, exchange);
     finish_head(context, shape, &mut response);
     response
+}
+
+fn open<B>(context: &Context, request: &Request<B>) -> Record {
+    Record::open(
+        &context.facts,
+        &request.method,
+        &request.uri,
+        request.version,
+    )
 }
 
 /// What OpenTelemetry calls a method that is none it knows.
@@ -93,29 +103,26 @@ fn prepare(
     exchange: &mut Exchange,
 ) -> Result<Prepared, Refusal> {
     // Over HTTP/1 there are no more of them than connections.
-    if request.version() == Version::HTTP_2 {
+    if request.version == Version::HTTP_2 {
         let in_flight = context.worker.telemetry.metrics.requests_in_flight.value();
         let room = &context.worker.http2;
-        let is_upload = || !request.body().is_end_stream();
+        let is_upload = || !request.body.is_end_stream();
         if room.is_exceeded(in_flight) || room.is_overfull() && is_upload() {
             return Err(Refusal::NoRoom);
         }
     }
-    let added = headers::ADDED + context.forwarding.fields();
-    let room = request.headers_mut().try_reserve(added);
-    room.map_err(|_| Refusal::Head(HeadFault::TOO_MANY))?;
     let start = context.worker.policy.headers.trace_start;
-    if let Some(trace) = headers::continue_trace(request.headers_mut(), start)
+    if let Some(trace) = headers::continue_trace(&mut request.fields, start)
         && let Some(own) = exchange.record.belongs_to(trace)
     {
-        headers::hand_on(request.headers_mut(), own);
+        headers::hand_on(&mut request.fields, own);
     }
     checks::number_of_fields(&request, context.worker.policy.http.max_headers)?;
     let host = checks::request(&request)?;
-    entitlement::check(context, host.as_ref())?;
+    entitlement::check(context, host.as_deref())?;
     let policy = &context.worker.policy;
     if context.is_in_clear() {
-        redirect::admit(&policy.listen.redirect, &request, host.as_ref())?;
+        redirect::admit(&policy.listen.redirect, &request, host.as_deref())?;
     }
     let switch = match context.is_in_clear() {
         true => None,
@@ -125,12 +132,12 @@ fn prepare(
     let (mut request, fate) =
         body::incoming(request, &mut exchange.record, &context.activity, limits)
             .map_err(Refusal::Body)?;
-    to_upstream(context, &mut request, host.clone())?;
+    to_upstream(context, &mut request, host.as_deref())?;
     if let Some(switch) = &switch {
         switch.ask(&mut request, context.worker.upstream.is_http2())?;
     }
     exchange.record.sent();
-    let lines = context.forwarding.lines(host.as_ref());
+    let lines = context.forwarding.lines(host.as_deref());
     Ok(Prepared {
         sending: context
             .worker
@@ -160,7 +167,7 @@ async fn answer(
             return Err((refusal, exchange));
         }
     };
-    exchange.record.answered(response.body().arrived());
+    exchange.record.answered(response.body.arrived());
     if let Some(fate) = &fate {
         fate.answered();
     }
@@ -168,11 +175,11 @@ async fn answer(
         Some(switch) if switch.is_granted(&response) => {
             switch.complete(context, response, exchange)
         }
-        _ if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+        _ if response.status == StatusCode::SWITCHING_PROTOCOLS => {
             Err((Refusal::UnaskedSwitch, exchange))
         }
         _ => {
-            exchange.record.status(response.status());
+            exchange.record.status(response.status);
             Ok(to_downstream(context, response, exchange))
         }
     }
@@ -182,47 +189,42 @@ async fn answer(
 fn to_upstream(
     context: &Context,
     request: &mut Request<RequestBody>,
-    host: Option<HeaderValue>,
+    host: Option<&str>,
 ) -> Result<(), Refusal> {
     let is_http2 = context.worker.upstream.is_http2();
-    let headers = request.headers_mut();
-    let left = headers::strip_hop_by_hop(headers);
-    headers::set_forwarded(headers, &context.forwarding, host.as_ref());
-    headers::ensure_request_id(headers);
+    let fields = &mut request.fields;
+    let left = headers::strip_hop_by_hop(fields);
+    headers::set_forwarded(fields, &context.forwarding, host);
+    headers::ensure_request_id(fields);
     // An HTTP/1.0 client may name no host; the application, asked in HTTP/1.1, must hear one.
-    let host = host.unwrap_or_else(|| HeaderValue::from_static("localhost"));
+    let host = host.unwrap_or("localhost");
     if is_http2 {
-        headers.remove(header::HOST);
-        set_target(request, Some(&host))?;
-        *request.version_mut() = Version::HTTP_2;
-    } else {
-        if left.has_cookies {
-            headers::join_cookies(headers);
-        }
-        if left.takes_trailers {
-            // RFC 9110 section 10.1.4: TE is for this hop, and has to say so.
-            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-        }
-        headers.insert(header::HOST, host);
-        set_target(request, None)?;
-        *request.version_mut() = Version::HTTP_11;
+        fields.remove(name::HOST);
+        request.version = Version::HTTP_2;
+        return set_authority(request, host);
     }
+    headers::join_cookies(fields);
+    if left.takes_trailers {
+        // RFC 9110 section 10.1.4: TE is for this hop, and has to say so.
+        fields.set(name::CONNECTION, Value::from_static("te"));
+    }
+    if !fields.has(name::HOST)
+        && let Some(host) = Value::new(host.as_bytes())
+    {
+        fields.append(name::HOST, host);
+    }
+    request.version = Version::HTTP_11;
     Ok(())
 }
 
-/// The request's target: the path alone, byte for byte, or with `authority` for HTTP/2.
-fn set_target(
-    request: &mut Request<RequestBody>,
-    authority: Option<&HeaderValue>,
-) -> Result<(), Refusal> {
+/// Makes of the request's target, byte for byte, what HTTP/2 asks of `authority`.
+fn set_authority(request: &mut Request<RequestBody>, authority: &str) -> Result<(), Refusal> {
     const WORDS: &str = "the request target cannot be passed on";
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = authority.map(|_| http::uri::Scheme::HTTP);
-    parts.authority = authority
-        .map(|host| host.as_bytes().try_into())
-        .transpose()
-        .map_err(|_| Refusal::BadRequest(WORDS))?;
-    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Refusal::BadRequest(WORDS))?;
+    let mut parts = std::mem::take(&mut request.uri).into_parts();
+    parts.scheme = Some(http::uri::Scheme::HTTP);
+    let authority = authority.parse();
+    parts.authority = Some(authority.map_err(|_| Refusal::BadRequest(WORDS))?);
+    request.uri = Uri::from_parts(parts).map_err(|_| Refusal::BadRequest(WORDS))?;
     Ok(())
 }
 
@@ -233,9 +235,8 @@ fn to_downstream(
 ) -> Response<ResponseBody> {
     let idle = context.worker.policy.http.stream_idle_timeout;
     let mut response = response.map(|body| ResponseBody::upstream(body, exchange, idle));
-    let headers = response.headers_mut();
-    if headers::strip_hop_by_hop(headers).takes_trailers {
-        headers.remove(header::TE);
+    if headers::strip_hop_by_hop(&mut response.fields).takes_trailers {
+        response.fields.remove(name::TE);
     }
     response
 }
@@ -243,16 +244,16 @@ fn to_downstream(
 /// What every answer gets, the application's and our own.
 fn finish_head(context: &Context, shape: Shape, response: &mut Response<ResponseBody>) {
     // The client's own version is written.
-    *response.version_mut() = Version::HTTP_11;
-    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let headers: &mut HeaderMap = response.headers_mut();
-    headers::apply_policy(headers, &context.worker.policy.headers);
+    response.version = Version::HTTP_11;
+    let fields = &mut response.fields;
+    headers::apply_policy(fields, &context.worker.policy.headers);
     if context.is_in_clear() {
         // RFC 6797 section 7.2: never over a transport that is not secure.
-        headers.remove(header::STRICT_TRANSPORT_SECURITY);
+        fields.remove(name::STRICT_TRANSPORT_SECURITY);
     }
+    let is_switch = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if shape.is_http1() && !is_switch && context.is_closing() {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        fields.set(name::CONNECTION, Value::from_static("close"));
     }
 }
 

@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use hyper::{Method, Request, Response, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use tokio::io::AsyncWrite as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -27,9 +27,9 @@ use tokio::time::Instant;
 use super::body::{Feed, Incoming, Reader, ResponseBody, Source, feed};
 use super::connection::Context;
 use super::downstream::Downstream;
-use super::http::{self, Handling};
+use super::http::{self as handling, Handling};
 use super::serve::{self, Failure};
-use crate::message::{Coding, Interrupted, Outgoing, Read};
+use crate::message::{Coding, Interrupted, Outgoing, Read, Request, Response};
 use crate::net::Prefixed;
 use crate::syntax::{Chunked, Limits, Step};
 use answer::Asked;
@@ -168,9 +168,8 @@ impl<F: Handling> Connection<F> {
 
     /// Begins the request whose head are the first `length` bytes that were read.
     fn begin(&mut self, length: usize, terms: Terms) -> Result<(), HeadFault> {
-        let request = self.head.request(&self.read[..length])?;
+        let request = self.head.take(&self.read[..length])?;
         self.read.skip(length);
-        self.head.clear();
         let (declared, upload) = match terms.body {
             BodyFraming::Length(0) => (None, Upload::Over),
             BodyFraming::Length(length) => (Some(length), Upload::length(length)),
@@ -182,7 +181,7 @@ impl<F: Handling> Connection<F> {
                 (None, Upload::chunked(self.limits))
             }
         };
-        let is_head = *request.method() == Method::HEAD;
+        let is_head = request.method == Method::HEAD;
         let (source, body) = match upload {
             Upload::Over => (None, Feed::default()),
             _ => {
@@ -210,7 +209,7 @@ impl<F: Handling> Connection<F> {
 
     /// Answers a head that is refused, and with it all that follows.
     fn refuse(&mut self, fault: HeadFault) {
-        let response = http::refused(&self.context, fault, Version::HTTP_11);
+        let response = handling::refused(&self.context, fault, Version::HTTP_11);
         let work = self.work.get_or_insert_with(Box::default);
         work.asked = Asked::REFUSED;
         work.upload = Upload::Failed;
@@ -421,7 +420,6 @@ impl<F: Handling> serve::Connection for Connection<F> {
     fn rest(&mut self) {
         self.work = None;
         self.read.shrink(0);
-        self.head.rest();
         self.is_at_rest = true;
     }
 }
@@ -443,7 +441,7 @@ impl<F> Default for Work<F> {
 
 /// Whether `response` grants a switch; nothing else has this status.
 fn is_switch<B>(response: &Response<B>) -> bool {
-    response.status() == StatusCode::SWITCHING_PROTOCOLS
+    response.status == StatusCode::SWITCHING_PROTOCOLS
 }
 
 impl<E: Into<crate::upstream::BoxError>> From<Interrupted<E>> for Failure {

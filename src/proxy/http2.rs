@@ -32,7 +32,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
 
-use hyper::Request;
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
@@ -42,7 +41,7 @@ use super::downstream::Downstream;
 use super::http::Handling;
 use super::serve::{self, Failure};
 use crate::hpack::{self, Decoder};
-use crate::message::Read;
+use crate::message::{Read, Request};
 use budget::Budget;
 use frame::Kind;
 pub(super) use frame::Reason;

@@ -8,8 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::HeaderValue;
-use http::{Request, Uri};
+use http::Uri;
 use tokio::net::TcpStream;
 
 use super::connection;
@@ -17,6 +16,7 @@ use super::error::Refusal;
 use super::establish;
 use super::{Permit, Worker};
 use crate::config;
+use crate::message::Request;
 
 /// Serves one socket that was accepted in clear to its end.
 pub async fn accepted_in_clear(
@@ -47,16 +47,16 @@ pub async fn accepted_in_clear(
 pub(super) fn admit<B>(
     section: &config::Redirect,
     request: &Request<B>,
-    host: Option<&HeaderValue>,
+    host: Option<&str>,
 ) -> Result<(), Refusal> {
-    let path = request.uri().path();
+    let path = request.uri.path();
     if section.except.iter().any(|prefix| is_below(path, prefix)) {
         return Ok(());
     }
     let host = host.ok_or(Refusal::BadRequest(
         "without a Host nobody can be sent to https",
     ))?;
-    let location = location(host, section.port, request.uri());
+    let location = location(host, section.port, &request.uri);
     Err(location.map_or(
         Refusal::BadRequest("the request target is not a path"),
         Refusal::Redirect,
@@ -74,8 +74,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
 }
 
 /// The same target on the TLS listener at `port`.
-fn location(host: &HeaderValue, port: u16, target: &Uri) -> Option<HeaderValue> {
-    let host = host.to_str().ok()?;
+fn location(host: &str, port: u16, target: &Uri) -> Option<String> {
     let end = match host.find(']') {
         Some(bracket) => bracket + 1,
         None => host.find(':').unwrap_or(host.len()),
@@ -85,11 +84,10 @@ fn location(host: &HeaderValue, port: u16, target: &Uri) -> Option<HeaderValue> 
         return None;
     }
     let name = &host[..end];
-    let text = match port {
+    Some(match port {
         config::defaults::REDIRECT_PORT => format!("https://{name}{target}"),
         port => format!("https://{name}:{port}{target}"),
-    };
-    HeaderValue::from_str(&text).ok()
+    })
 }
 
 #[cfg(test)]
@@ -98,9 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn sent(host: &str, port: u16, target: &str) -> Option<String> {
-        let host = HeaderValue::from_str(host).unwrap();
-        let location = location(&host, port, &target.parse().unwrap())?;
-        Some(location.to_str().unwrap().to_owned())
+        location(host, port, &target.parse().unwrap())
     }
 
     #[test]

@@ -6,30 +6,31 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use hyper::ext::Protocol;
 
 use super::body::{Exchange, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::Refusal;
 use super::{headers, http1, http2, relay, websocket};
-use crate::message::is_option;
+use crate::fields::{Fields, Name, Value, name};
+use crate::message::{Request, Response, is_option};
 use crate::telemetry::record::CLIENT_GONE;
 use crate::upstream;
 
 /// The protocol of a granted switch, when the downstream side is HTTP/2.
-const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+const WEBSOCKET: &str = "websocket";
 
 /// A switch that the client asked for.
 pub(super) struct Switch {
     client: Promise,
-    protocol: HeaderValue,
+    /// As it was asked for.
+    protocol: Vec<u8>,
     via: Via,
     /// The protocol in HTTP/2's terms; over HTTP/2 to the application hyper carries no other.
     extended: Option<Protocol>,
     /// The key to prove the handshake with: the client's over HTTP/1.1, ours over HTTP/2.
-    key: Option<HeaderValue>,
+    key: Option<Vec<u8>>,
 }
 
 /// Where the client's stream comes when it has left HTTP.
@@ -51,13 +52,14 @@ enum Via {
 /// An upgrade to `h2c` is no wish of anybody behind TLS; it is dropped like any hop-by-hop header
 /// (RFC 9113 section 3.1).
 pub(super) fn take(request: &mut Request<Incoming>) -> Option<Switch> {
-    if let Some(extended) = request.extensions().get::<Protocol>().cloned() {
-        let protocol = HeaderValue::from_str(extended.as_str()).ok()?;
-        let Incoming::Http2(body) = request.body_mut() else {
+    if let Some(extended) = request.extensions.get::<Protocol>().cloned() {
+        let protocol = extended.as_str().as_bytes().to_vec();
+        let Incoming::Http2(body) = &mut request.body else {
             return None;
         };
         let client = Promise::Http2(std::mem::take(body));
-        let key = (protocol == WEBSOCKET).then(websocket::new_key);
+        let is_websocket = protocol == WEBSOCKET.as_bytes();
+        let key = is_websocket.then(|| websocket::new_key().into_bytes());
         let via = Via::ExtendedConnect;
         return Some(Switch {
             client,
@@ -67,19 +69,18 @@ pub(super) fn take(request: &mut Request<Incoming>) -> Option<Switch> {
             key,
         });
     }
-    let Incoming::Http1(body) = request.body_mut() else {
+    let Incoming::Http1(body) = &mut request.body else {
         return None;
     };
     let client = Promise::Http1(body.take_promise()?);
-    let protocol = request.headers().get(header::UPGRADE)?.clone();
-    if protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c") || !asks(request.headers()) {
+    let fields = &request.fields;
+    let protocol = fields.get(name::UPGRADE)?.to_vec();
+    if protocol.to_ascii_lowercase().starts_with(b"h2c") || !asks(fields) {
         return None;
     }
-    let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
-    let extended = protocol
-        .as_bytes()
-        .eq_ignore_ascii_case(WEBSOCKET.as_bytes())
-        .then(|| Protocol::from_static("websocket"));
+    let key = fields.get(name::SEC_WEBSOCKET_KEY).map(|key| key.to_vec());
+    let is_websocket = protocol.eq_ignore_ascii_case(WEBSOCKET.as_bytes());
+    let extended = is_websocket.then(|| Protocol::from_static(WEBSOCKET));
     Some(Switch {
         client,
         protocol,
@@ -90,11 +91,16 @@ pub(super) fn take(request: &mut Request<Incoming>) -> Option<Switch> {
 }
 
 /// Whether a `Connection` line names `upgrade` (RFC 9110 section 7.8).
-fn asks(headers: &http::HeaderMap) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .any(|line| is_option(line.as_bytes(), "upgrade"))
+fn asks(fields: &Fields) -> bool {
+    let mut lines = fields.all(name::CONNECTION);
+    lines.any(|line| is_option(&line, "upgrade"))
+}
+
+/// Leaves one field with this name and what was a value before.
+fn set(fields: &mut Fields, name: Name<'_>, value: &[u8]) {
+    if let Some(value) = Value::new(value) {
+        fields.set(name, value);
+    }
 }
 
 impl Switch {
@@ -109,32 +115,31 @@ impl Switch {
     ) -> Result<(), Refusal> {
         if is_http2 {
             let extended = self.extended.clone().ok_or(Refusal::NoExtendedConnect)?;
-            request.headers_mut().remove(header::SEC_WEBSOCKET_KEY);
-            *request.method_mut() = Method::CONNECT;
-            request.extensions_mut().insert(extended);
+            request.fields.remove(name::SEC_WEBSOCKET_KEY);
+            request.method = Method::CONNECT;
+            request.extensions.insert(extended);
             return Ok(());
         }
-        *request.method_mut() = match self.via {
-            Via::ExtendedConnect => Method::GET,
-            Via::Upgrade => request.method().clone(),
-        };
-        let headers = request.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, self.protocol.clone());
+        if self.via == Via::ExtendedConnect {
+            request.method = Method::GET;
+        }
+        let fields = &mut request.fields;
+        fields.set(name::CONNECTION, Value::from_static("upgrade"));
+        set(fields, name::UPGRADE, &self.protocol);
         if let (Via::ExtendedConnect, Some(key)) = (self.via, &self.key) {
-            headers.insert(header::SEC_WEBSOCKET_KEY, key.clone());
-            headers
-                .entry(header::SEC_WEBSOCKET_VERSION)
-                .or_insert(HeaderValue::from_static("13"));
+            set(fields, name::SEC_WEBSOCKET_KEY, key);
+            if !fields.has(name::SEC_WEBSOCKET_VERSION) {
+                fields.append_number(name::SEC_WEBSOCKET_VERSION, 13);
+            }
         }
         Ok(())
     }
 
     /// Whether the application switches.
     pub(super) fn is_granted<B>(&self, response: &Response<B>) -> bool {
-        match response.version() {
-            Version::HTTP_2 => response.status().is_success(),
-            _ => response.status() == StatusCode::SWITCHING_PROTOCOLS,
+        match response.version {
+            Version::HTTP_2 => response.status.is_success(),
+            _ => response.status == StatusCode::SWITCHING_PROTOCOLS,
         }
     }
 
@@ -156,7 +161,7 @@ impl Switch {
             Promise::Http1(client) => Ok(client),
             Promise::Http2(body) => {
                 let (tunnel, bytes) = http2::Tunnel::new(body);
-                *answer.body_mut() = ResponseBody::tunnel(bytes);
+                answer.body = ResponseBody::tunnel(bytes);
                 Err(tunnel)
             }
         };
@@ -164,7 +169,7 @@ impl Switch {
         // A tunnel over HTTP/2 shares its connection, which must not count as idle; one over
         // HTTP/1 has taken it, and the end of the client's bytes is the tunnel's own affair.
         let in_flight = (self.via == Via::ExtendedConnect).then_some(in_flight);
-        record.status(answer.status());
+        record.status(answer.status);
         let tunnel_context = Arc::clone(context);
         context.spawn(async move {
             let _in_flight = in_flight;
@@ -193,50 +198,45 @@ impl Switch {
 
     /// The head that tells the client of the switch, in the client's protocol.
     fn answer<B>(&self, response: &Response<B>) -> Result<Response<ResponseBody>, Refusal> {
-        let from_http2 = response.version() == Version::HTTP_2;
-        if !from_http2 && !self.matches(response.headers().get(header::UPGRADE)) {
+        let from_http2 = response.version == Version::HTTP_2;
+        if !from_http2 && !self.matches(response.fields.get(name::UPGRADE)) {
             return Err(Refusal::UnaskedSwitch);
         }
-        let mut answer = Response::new(ResponseBody::empty());
-        *answer.headers_mut() = response.headers().clone();
-        let headers = answer.headers_mut();
-        headers::strip_hop_by_hop(headers);
-        match self.via {
+        let mut fields = response.fields.clone();
+        headers::strip_hop_by_hop(&mut fields);
+        let status = match self.via {
             Via::ExtendedConnect => {
-                let proof = headers.remove(header::SEC_WEBSOCKET_ACCEPT);
-                if !from_http2 && !self.is_proof(proof.as_ref()) {
+                if !from_http2 && !self.is_proof(fields.get(name::SEC_WEBSOCKET_ACCEPT)) {
                     return Err(Refusal::UnaskedSwitch);
                 }
-                *answer.status_mut() = StatusCode::OK;
+                fields.remove(name::SEC_WEBSOCKET_ACCEPT);
+                StatusCode::OK
             }
             Via::Upgrade => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                headers.insert(header::UPGRADE, self.protocol.clone());
+                fields.set(name::CONNECTION, Value::from_static("upgrade"));
+                set(&mut fields, name::UPGRADE, &self.protocol);
                 if let (true, Some(key)) = (from_http2, &self.key) {
-                    headers.insert(header::SEC_WEBSOCKET_ACCEPT, websocket::accept(key));
+                    let proof = websocket::accept(key);
+                    set(&mut fields, name::SEC_WEBSOCKET_ACCEPT, proof.as_bytes());
                 }
-                *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                StatusCode::SWITCHING_PROTOCOLS
             }
-        }
+        };
+        let mut answer = Response::new(status, ResponseBody::empty());
+        answer.fields = fields;
         Ok(answer)
     }
 
     /// Whether the protocol switched to is one of those asked for.
-    fn matches(&self, granted: Option<&HeaderValue>) -> bool {
-        let (Some(granted), Ok(asked)) = (granted, self.protocol.to_str()) else {
-            return false;
-        };
-        asked.split(',').any(|asked| {
-            asked
-                .trim()
-                .as_bytes()
-                .eq_ignore_ascii_case(granted.as_bytes())
+    fn matches(&self, granted: Option<Value<'_>>) -> bool {
+        granted.is_some_and(|granted| {
+            let mut asked = self.protocol.split(|byte| *byte == b',');
+            asked.any(|asked| asked.trim_ascii().eq_ignore_ascii_case(&granted))
         })
     }
 
-    fn is_proof(&self, proof: Option<&HeaderValue>) -> bool {
-        self.key
-            .as_ref()
-            .is_none_or(|key| proof == Some(&websocket::accept(key)))
+    fn is_proof(&self, proof: Option<Value<'_>>) -> bool {
+        let is_right = |key| proof.is_some_and(|proof| proof == websocket::accept(key).as_str());
+        self.key.as_deref().is_none_or(is_right)
     }
 }

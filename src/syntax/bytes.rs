@@ -8,6 +8,8 @@ const METHOD: u8 = 2;
 const PATH: u8 = 4;
 /// What a query may hold.
 const QUERY: u8 = 8;
+/// What the name of a host may hold (RFC 3986 section 3.2.2, and `_`, which some have).
+const HOST: u8 = 16;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -39,6 +41,9 @@ const fn classes() -> [u8; 256] {
                 classes[byte] |= METHOD;
             }
         }
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%') {
+            classes[byte] |= HOST;
+        }
         // The same bytes as the `http` crate's, which has no words for what it refuses.
         if b.is_ascii_graphic() && !matches!(b, b'#' | b'<' | b'>') {
             if !matches!(b, b'?' | b'`') {
@@ -53,8 +58,23 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
-fn is(byte: u8, class: u8) -> bool {
-    CLASSES[usize::from(byte)] & class != 0
+/// The token byte that each is without capitals; 0 for what is none.
+const LOWER: [u8; 256] = lower();
+
+const fn lower() -> [u8; 256] {
+    let mut lower = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        if is(byte as u8, TOKEN) {
+            lower[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    lower
+}
+
+const fn is(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
 }
 
 /// How many of `bytes` are of a field name.
@@ -65,8 +85,20 @@ pub fn token_length(bytes: &[u8]) -> usize {
         .unwrap_or(bytes.len())
 }
 
+/// Makes small letters of the capitals in the field name that `bytes` begin with, and tells how long it
+/// is.
+pub fn lower_token(bytes: &mut [u8]) -> usize {
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        match LOWER[usize::from(*byte)] {
+            0 => return at,
+            lower => *byte = lower,
+        }
+    }
+    bytes.len()
+}
+
 /// Whether `byte` may be part of a field name.
-pub fn is_token_byte(byte: u8) -> bool {
+pub const fn is_token_byte(byte: u8) -> bool {
     is(byte, TOKEN)
 }
 
@@ -75,6 +107,14 @@ pub fn method_length(bytes: &[u8]) -> usize {
     bytes
         .iter()
         .position(|b| !is(*b, METHOD))
+        .unwrap_or(bytes.len())
+}
+
+/// How many of `bytes` are of the name of a host.
+pub fn host_name_length(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .position(|b| !is(*b, HOST))
         .unwrap_or(bytes.len())
 }
 
@@ -96,10 +136,26 @@ pub(super) const fn is_value(byte: u8) -> bool {
     (byte >= b' ' || byte == b'\t') && byte != 0x7f
 }
 
-/// Whether all of `bytes` may be of a field value. Without an early end, so that it is done many
-/// bytes at a time.
+/// Whether all of `bytes` may be of a field value. Most have no control character at all, which is found
+/// eight bytes at a time.
 pub fn are_value(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |good, b| good & is_value(*b))
+    let (words, rest) = bytes.as_chunks();
+    let controls = words.iter().fold(0, |found, word| found | controls(*word));
+    let has_none = match bytes.last_chunk() {
+        Some(last) => controls | self::controls(*last) == 0,
+        None => rest.iter().all(|byte| is_value(*byte)),
+    };
+    has_none || bytes.iter().all(|byte| is_value(*byte))
+}
+
+/// Not 0 if one of `bytes` is below the blank or DEL.
+const fn controls(bytes: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHEST: u64 = ONES * 0x80;
+    let word = u64::from_le_bytes(bytes);
+    let below = word.wrapping_sub(ONES * 0x20) & !word;
+    let deleted = word ^ (ONES * 0x7f);
+    (below | (deleted.wrapping_sub(ONES) & !deleted)) & HIGHEST
 }
 
 #[cfg(test)]
@@ -124,7 +180,7 @@ mod tests {
     fn names_and_values_are_those_of_the_http_crate() {
         for byte in 0..=255_u8 {
             assert_eq!(
-                is_value(byte),
+                are_value(&[byte]),
                 http::HeaderValue::from_bytes(&[byte]).is_ok(),
                 "{byte:#x}"
             );
@@ -133,6 +189,34 @@ mod tests {
                 http::HeaderName::from_bytes(&[byte]).is_ok(),
                 "{byte:#x}"
             );
+        }
+    }
+
+    #[test]
+    fn a_control_character_is_found_wherever_it_is() {
+        for length in 1..40 {
+            for at in 0..length {
+                for byte in 0..=255_u8 {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[at] = byte;
+                    assert_eq!(are_value(&bytes), is_value(byte), "{byte:#x} {at} {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_loses_its_capitals_up_to_its_end() {
+        for (given, lower, length) in [
+            ("Host: A", "host: A", 4),
+            ("X_Y-z", "x_y-z", 5),
+            (": A", ": A", 0),
+            ("A\u{e4}B", "a\u{e4}B", 1),
+            ("", "", 0),
+        ] {
+            let mut bytes = given.as_bytes().to_vec();
+            assert_eq!(lower_token(&mut bytes), length);
+            assert_eq!(bytes, lower.as_bytes());
         }
     }
 }

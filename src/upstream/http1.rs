@@ -16,11 +16,11 @@ mod outgoing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Body;
 use super::{Error, Opened, Prologue, RequestBody, Shared};
+use crate::message::{Request, Response};
 pub(in crate::upstream) use connection::Connection;
 use connection::Look;
 use head::Head;

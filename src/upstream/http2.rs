@@ -7,6 +7,8 @@
 //! wants to be left alone (RFC 9113 section 6.5.2): nothing further is opened to it. Each connection
 //! has a task of its own, because its streams outlive one another.
 
+mod foreign;
+
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
@@ -14,7 +16,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use http::{Request, Response};
 use hyper::client::conn::http2;
 use hyper::rt::Executor as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,11 +25,11 @@ use tokio::time::Instant;
 
 use super::body::{Body, StreamGuard};
 use super::error::is_unprocessed;
-use super::{Error, Opened, Prologue, RequestBody, Shared, spare};
+use super::{Error, Opened, Prologue, RequestBody, Shared};
 use crate::drain::Background;
 use crate::limits::SMALLEST_PIECE;
+use crate::message::{Request, Response};
 use crate::net::{ConnectError, Stream};
-use crate::syntax::is_token;
 
 /// The streams allowed before the application has said how many; no application says this.
 const UNTOLD: usize = 1_000_003;
@@ -135,6 +136,7 @@ impl<B: RequestBody> Connections<B> {
         request: Request<B>,
         prologue: Prologue,
     ) -> Result<Response<Body<B>>, Error> {
+        let request = foreign::request(request)?;
         let stream = shared.stream_permit().await?;
         if prologue.is_some() {
             let permit = shared.permit().await?;
@@ -146,12 +148,12 @@ impl<B: RequestBody> Connections<B> {
             return exchange(shared, connection, request, stream)
                 .await
                 .map_err(|failed| failed.0.into())
-                .and_then(|response| within_limits(shared, response));
+                .and_then(|response| foreign::response(shared, response));
         }
         let connection = self.acquire(shared).await?;
-        let again = spare(&request);
+        let again = foreign::spare(&request);
         match exchange(shared, connection, request, stream).await {
-            Ok(response) => within_limits(shared, response),
+            Ok(response) => foreign::response(shared, response),
             Err((error, unsent)) => {
                 let again = match unsent {
                     Some(unsent) => Some(unsent),
@@ -167,7 +169,7 @@ impl<B: RequestBody> Connections<B> {
                 exchange(shared, connection, again, stream)
                     .await
                     .map_err(|(error, _)| error.into())
-                    .and_then(|response| within_limits(shared, response))
+                    .and_then(|response| foreign::response(shared, response))
             }
         }
     }
@@ -332,9 +334,9 @@ impl Drop for Place<'_> {
 async fn exchange<B: RequestBody>(
     shared: &Arc<Shared<B>>,
     mut connection: Shareable<B>,
-    request: Request<B>,
+    request: http::Request<B>,
     permit: Option<OwnedSemaphorePermit>,
-) -> Result<Response<Body<B>>, (hyper::Error, Option<Request<B>>)> {
+) -> Result<http::Response<Body<B>>, (hyper::Error, Option<http::Request<B>>)> {
     let stream = StreamGuard::new(&connection.room, permit);
     match connection.sender.try_send_request(request).await {
         Ok(response) => Ok(response.map(|incoming| Body::http2(incoming, stream, shared))),
@@ -343,21 +345,6 @@ async fn exchange<B: RequestBody>(
             Err((failed.into_error(), unsent))
         }
     }
-}
-
-/// The size of a header section is h2's to bound; the number of its fields is not.
-fn within_limits<B: RequestBody>(
-    shared: &Shared<B>,
-    response: Response<Body<B>>,
-) -> Result<Response<Body<B>>, Error> {
-    if response.headers().len() > usize::from(shared.limits.headers) {
-        return Err(Error::TooLarge);
-    }
-    // What h2 lets through and HTTP/1 has no word for.
-    if response.headers().keys().any(|name| !is_token(name)) {
-        return Err(Error::Garbage("a header name is no token".into()));
-    }
-    Ok(response)
 }
 
 impl AsyncRead for Noticed {

@@ -7,12 +7,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{Response, Version};
+use http::Version;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Body, RequestBody};
+use crate::message::Response;
 use crate::net::{Prefixed, Stream};
 
 /// The raw bytes behind a switch.
@@ -29,13 +30,14 @@ pub enum Tunnel {
 /// # Errors
 /// When the connection ends before the switch is done.
 pub async fn upgraded<B: RequestBody>(response: Response<Body<B>>) -> io::Result<Tunnel> {
-    if response.version() == Version::HTTP_2 {
-        let upgraded = hyper::upgrade::on(response)
-            .await
-            .map_err(io::Error::other)?;
+    if response.version == Version::HTTP_2 {
+        let mut theirs = http::Response::new(());
+        *theirs.extensions_mut() = response.extensions;
+        let upgraded = hyper::upgrade::on(theirs).await;
+        let upgraded = upgraded.map_err(io::Error::other)?;
         return Ok(Tunnel::Http2(TokioIo::new(upgraded)));
     }
-    match response.into_body().into_raw() {
+    match response.body.into_raw() {
         Some(stream) => Ok(Tunnel::Http1(stream)),
         None => Err(io::ErrorKind::NotConnected.into()),
     }

@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 6] = [
         "net",
         "limits",
         "syntax",
+        "fields",
         "message",
         "hpack",
         "telemetry",
@@ -32,17 +33,21 @@ const FLOORS: [&[&str]; 6] = [
 ///
 /// TLS reads from a sniffed socket and says goodbye with a linger, both of `net`; numbers and
 /// records take their labels from what a handshake settled, which is of `tls`. Readiness connects to
-/// the application through `net`, and HTTP/2 needs a place for its streams, which is `drain`. The
+/// the application through `net`, and HTTP/2 needs a place for its streams, which is `drain`. Fields are read by the grammar of `syntax`, and
+/// both messages and header blocks are made of them. The
 /// admin port tells what `reload` publishes and asks for what a signal asks for. What `inject` finds in
 /// a manifest is told as `check` tells it.
-const SIDEWAYS: [(&str, &str); 10] = [
+const SIDEWAYS: [(&str, &str); 13] = [
     ("proxy", "upstream"),
     ("main", "cli"),
     ("tls", "net"),
     ("telemetry", "tls"),
     ("readiness", "net"),
     ("readiness", "drain"),
+    ("fields", "syntax"),
     ("message", "syntax"),
+    ("message", "fields"),
+    ("hpack", "fields"),
     ("admin", "reload"),
     ("admin", "signal"),
     ("inject", "check"),

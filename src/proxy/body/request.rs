@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 use super::Incoming;
 use crate::config;
+use crate::fields::name;
+use crate::message::Request;
 use crate::proxy::activity::{Activity, Upload};
 use crate::proxy::headers::strip_trailers;
 use crate::telemetry::record::{Record, Transferred};
@@ -104,24 +105,22 @@ impl Fate {
 /// # Errors
 /// When its declared length is over the limit already.
 pub(in crate::proxy) fn incoming(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     record: &mut Record,
     activity: &Arc<Activity>,
     limits: &config::Http,
 ) -> Result<(Request<RequestBody>, Option<Fate>), RequestBodyFailure> {
-    let (parts, inner) = request.into_parts();
-    if inner.is_end_stream() {
-        return Ok((Request::from_parts(parts, RequestBody(None)), None));
+    if request.body.is_end_stream() {
+        return Ok((request.map(|_| RequestBody(None)), None));
     }
     let left = limits.max_body_size.unwrap_or(u64::MAX);
-    if inner.size_hint().lower() > left {
+    if request.body.size_hint().lower() > left {
         return Err(RequestBodyFailure::TooLarge);
     }
     let fate = Fate::default();
-    let expects = parts.headers.contains_key(http::header::EXPECT);
-    let mut request = Request::from_parts(parts, RequestBody(None));
+    let expects = request.fields.has(name::EXPECT);
     let gate = expects.then(|| Gate::on(&mut request));
-    *request.body_mut() = RequestBody(Some(Box::new(Streaming {
+    let streaming = |inner| Streaming {
         inner,
         received: record.count_received(),
         left,
@@ -131,14 +130,15 @@ pub(in crate::proxy) fn incoming(
         gate,
         fate: fate.clone(),
         upload: Some(activity.upload()),
-    })));
+    };
+    let request = request.map(|inner| RequestBody(Some(Box::new(streaming(inner)))));
     Ok((request, Some(fate)))
 }
 
 impl Gate {
     fn on<B>(request: &mut Request<B>) -> Self {
         let (on_continue, opened) = OnContinue::new();
-        request.extensions_mut().insert(on_continue);
+        request.extensions.insert(on_continue);
         Self {
             opened: Some(opened),
             patience: Box::pin(tokio::time::sleep(CONTINUE_PATIENCE)),

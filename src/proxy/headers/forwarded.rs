@@ -6,25 +6,18 @@
 
 use std::net::SocketAddr;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderValue;
 
 use super::identity::Identity;
+use crate::fields::{Fields, Name, Value, name};
 use crate::message::encode_field;
 use crate::tls::Client;
-
-const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-
-static HTTPS: HeaderValue = HeaderValue::from_static("https");
-static HTTP: HeaderValue = HeaderValue::from_static("http");
 
 /// What a connection says of its client.
 #[derive(Debug)]
 pub(in crate::proxy) struct Forwarding {
     words: Words,
-    proto: &'static HeaderValue,
+    proto: Value<'static>,
     /// The element of `Forwarded`, when it is wanted.
     element: Option<String>,
     trust: Trust,
@@ -73,7 +66,7 @@ impl Forwarding {
                 client: value(&ip.to_string()),
                 port: HeaderValue::from(server.port()),
             },
-            proto: &HTTPS,
+            proto: Value::from_static("https"),
             element,
             trust,
             identity: policy
@@ -102,7 +95,7 @@ impl Forwarding {
     /// The same of a client who came in clear.
     pub(in crate::proxy) fn in_clear(self) -> Self {
         Self {
-            proto: &HTTP,
+            proto: Value::from_static("http"),
             element: self.element.map(|e| e.replace("proto=https", "proto=http")),
             ..self
         }
@@ -115,8 +108,12 @@ impl Forwarding {
             return self;
         };
         let mut lines = Vec::new();
-        for (name, value) in [(FOR, client), (PROTO, self.proto), (PORT, port)] {
-            encode_field(name.as_str(), value.as_bytes(), &mut lines);
+        for (name, value) in [
+            (name::X_FORWARDED_FOR, client.into()),
+            (name::X_FORWARDED_PROTO, self.proto),
+            (name::X_FORWARDED_PORT, port.into()),
+        ] {
+            encode_field(name, value, &mut lines);
         }
         lines.shrink_to_fit();
         Self {
@@ -125,17 +122,8 @@ impl Forwarding {
         }
     }
 
-    /// How many fields a request gets of it, about.
-    pub(in crate::proxy) fn fields(&self) -> usize {
-        let words = match self.words {
-            Words::Fields { .. } => 4,
-            Words::Lines(_) => 0,
-        };
-        words + usize::from(self.element.is_some()) + if self.identity.is_some() { 4 } else { 0 }
-    }
-
     /// What is told in lines of the head, for a request to `host`; nothing of what is in fields.
-    pub(in crate::proxy) fn lines<'a>(&'a self, host: Option<&'a HeaderValue>) -> [&'a [u8]; 4] {
+    pub(in crate::proxy) fn lines<'a>(&'a self, host: Option<&'a str>) -> [&'a [u8]; 4] {
         match (&self.words, host) {
             (Words::Fields { .. }, _) => [b""; 4],
             (Words::Lines(lines), None) => [lines, b"", b"", b""],
@@ -160,66 +148,61 @@ impl Trust {
 
 /// Sets the forwarding headers of a request for `host`, but for what is told in lines.
 pub(in crate::proxy) fn set_forwarded(
-    headers: &mut HeaderMap,
+    fields: &mut Fields,
     forwarding: &Forwarding,
-    host: Option<&HeaderValue>,
+    host: Option<&str>,
 ) {
     let speaker = forwarding.speaker();
-    remove_claims(headers, speaker);
+    remove_claims(fields, speaker);
     if let Words::Fields { client, port } = &forwarding.words {
-        let chain = match headers.get(&FOR) {
-            None => client.clone(),
-            Some(_) => joined(headers, &FOR, client.as_bytes()),
-        };
-        headers.insert(FOR, chain);
-        if let (None, Some(host)) = (headers.get(&HOST), host) {
-            headers.insert(HOST, host.clone());
+        extend_list(fields, name::X_FORWARDED_FOR, client.as_bytes());
+        let host = host.and_then(|host| Value::new(host.as_bytes()));
+        for (name, value) in [
+            (name::X_FORWARDED_HOST, host),
+            (name::X_FORWARDED_PROTO, Some(forwarding.proto)),
+            (name::X_FORWARDED_PORT, Some(port.into())),
+        ] {
+            if let Some(value) = value
+                && !fields.has(name)
+            {
+                fields.append(name, value);
+            }
         }
-        headers
-            .entry(PROTO)
-            .or_insert_with(|| forwarding.proto.clone());
-        headers.entry(PORT).or_insert_with(|| port.clone());
     }
     if let Some(element) = &forwarding.element {
-        let element = match host.and_then(|host| host.to_str().ok()) {
-            Some(host) => format!("{element};host=\"{host}\""),
-            None => element.clone(),
-        };
-        let chain = joined(headers, &header::FORWARDED, element.as_bytes());
-        headers.insert(header::FORWARDED, chain);
+        match host {
+            Some(host) => {
+                let element = format!("{element};host=\"{host}\"");
+                extend_list(fields, name::FORWARDED, element.as_bytes());
+            }
+            None => extend_list(fields, name::FORWARDED, element.as_bytes()),
+        }
     }
     if let Some(identity) = &forwarding.identity {
-        identity.set(headers);
+        identity.set(fields);
     }
 }
 
-/// All lines of `name` and `last`, as one list.
-fn joined(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> HeaderValue {
+/// Makes one list of all lines of `name`, and puts `last` behind it.
+fn extend_list(fields: &mut Fields, name: Name<'_>, last: &[u8]) {
     let mut list = Vec::new();
-    for line in headers.get_all(name) {
-        list.extend_from_slice(line.as_bytes());
+    for line in fields.all(name) {
+        list.extend_from_slice(&line);
         list.extend_from_slice(b", ");
     }
     list.extend_from_slice(last);
-    HeaderValue::from_bytes(&list).unwrap_or(HeaderValue::from_static("unknown"))
+    let list = Value::new(&list).unwrap_or(Value::from_static("unknown"));
+    fields.set(name, list);
 }
 
 /// Where a body ends; the names have no `_`.
 const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// Removes what a client may not say about itself.
-fn remove_claims(headers: &mut HeaderMap, speaker: Speaker) {
+fn remove_claims(fields: &mut Fields, speaker: Speaker) {
     // One pass over the names; removing is the rare case.
-    if !headers.keys().any(|name| is_claim(name.as_str(), speaker)) {
-        return;
-    }
-    let claims: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_claim(name.as_str(), speaker))
-        .cloned()
-        .collect();
-    for name in claims {
-        headers.remove(name);
+    if fields.iter().any(|field| is_claim(field.name, speaker)) {
+        fields.retain(|field| !is_claim(field.name, speaker));
     }
 }
 
@@ -227,13 +210,15 @@ fn remove_claims(headers: &mut HeaderMap, speaker: Speaker) {
 ///
 /// A look-alike with `_` is removed also from a trusted proxy, which spells it with `-`; so is one
 /// of the framing headers, which an application behind CGI's naming could not tell from them.
-fn is_claim(name: &str, speaker: Speaker) -> bool {
-    if !matches!(
-        name.as_bytes().first(),
-        Some(b'x' | b'f' | b'c' | b's' | b't')
-    ) {
+fn is_claim(name: Name<'_>, speaker: Speaker) -> bool {
+    let name = name.as_bytes();
+    if !matches!(name.first(), Some(b'x' | b'f' | b'c' | b's' | b't')) {
         return false;
     }
+    // Names are ASCII.
+    let Ok(name) = str::from_utf8(name) else {
+        return true;
+    };
     if name.contains('_') {
         let hyphenated = name.replace('_', "-");
         return FRAMING.contains(&hyphenated.as_str()) || is_claim_spelled(&hyphenated);
@@ -286,17 +271,14 @@ fn value(text: &str) -> HeaderValue {
 mod tests {
     use super::*;
     use crate::config::Headers;
+    use crate::fields::fixtures::fields;
 
-    fn forwarded(trust: Trust, policy: &Headers, lines: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        }
+    fn forwarded(trust: Trust, policy: &Headers, lines: &[(&str, &str)]) -> Fields {
+        let mut headers = fields(lines);
         let client = "[::ffff:192.0.2.7]:999".parse().unwrap();
         let server = ([10, 0, 0, 1], 8443).into();
         let forwarding = Forwarding::new(client, server, trust, None, policy);
-        let host = HeaderValue::from_static("app.example");
-        set_forwarded(&mut headers, &forwarding, Some(&host));
+        set_forwarded(&mut headers, &forwarding, Some("app.example"));
         headers
     }
 
@@ -318,35 +300,43 @@ mod tests {
             ],
         );
         assert_eq!(headers.len(), 5, "{headers:?}");
-        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
-        assert_eq!(headers["x-forwarded-proto"], "https");
-        assert_eq!(headers["x-forwarded-host"], "app.example");
-        assert_eq!(headers["x-forwarded-port"], "8443");
+        for (name, value) in [
+            (name::X_FORWARDED_FOR, "192.0.2.7"),
+            (name::X_FORWARDED_PROTO, "https"),
+            (name::X_FORWARDED_HOST, "app.example"),
+            (name::X_FORWARDED_PORT, "8443"),
+        ] {
+            assert_eq!(headers.only(name).unwrap(), value);
+        }
     }
 
     #[test]
     fn lines_say_what_fields_say() {
-        let host = HeaderValue::from_static("app.example");
+        let host = "app.example";
         let (client, server) = (([192, 0, 2, 7], 999).into(), ([10, 0, 0, 1], 8443).into());
         let policy = Headers::default();
         let of = |trust| Forwarding::new(client, server, trust, None, &policy);
         for in_clear in [false, true] {
-            for host in [None, Some(&host)] {
+            for host in [None, Some(host)] {
                 let forwarding = || match in_clear {
                     true => of(Trust::Stranger).in_clear(),
                     false => of(Trust::Stranger),
                 };
-                let mut fields = HeaderMap::new();
-                set_forwarded(&mut fields, &forwarding(), host);
+                let mut told = Fields::default();
+                set_forwarded(&mut told, &forwarding(), host);
                 let mut encoded = Vec::new();
-                for name in [FOR, PROTO, PORT, HOST] {
-                    if let Some(value) = fields.get(&name) {
-                        encode_field(name.as_str(), value.as_bytes(), &mut encoded);
+                for name in [
+                    name::X_FORWARDED_FOR,
+                    name::X_FORWARDED_PROTO,
+                    name::X_FORWARDED_PORT,
+                    name::X_FORWARDED_HOST,
+                ] {
+                    if let Some(value) = told.get(name) {
+                        encode_field(name, value, &mut encoded);
                     }
                 }
                 let lines = forwarding().in_lines();
-                let mut claims = HeaderMap::new();
-                claims.insert(FOR, HeaderValue::from_static("1.2.3.4"));
+                let mut claims = fields(&[("x-forwarded-for", "1.2.3.4")]);
                 set_forwarded(&mut claims, &lines, host);
                 assert!(claims.is_empty());
                 assert_eq!(lines.lines(host).concat(), encoded);
@@ -354,7 +344,7 @@ mod tests {
             }
         }
         let continued = of(Trust::Proxy).in_lines();
-        assert!(continued.lines(Some(&host)).concat().is_empty());
+        assert!(continued.lines(Some(host)).concat().is_empty());
     }
 
     #[test]
@@ -369,9 +359,10 @@ mod tests {
                 ("x_forwarded_for", "6.6.6.6"),
             ],
         );
-        assert_eq!(headers["x-forwarded-for"], "1.2.3.4, 5.6.7.8, 192.0.2.7");
-        assert_eq!(headers["x-forwarded-proto"], "http");
-        assert!(!headers.contains_key("x_forwarded_for"));
+        let chain = headers.only(name::X_FORWARDED_FOR).unwrap();
+        assert_eq!(chain, "1.2.3.4, 5.6.7.8, 192.0.2.7");
+        assert_eq!(headers.only(name::X_FORWARDED_PROTO).unwrap(), "http");
+        assert!(!headers.has(Name::from_static("x_forwarded_for")));
     }
 
     #[test]
@@ -382,7 +373,7 @@ mod tests {
         };
         let headers = forwarded(Trust::Proxy, &policy, &[("forwarded", "for=1.2.3.4")]);
         assert_eq!(
-            headers["forwarded"],
+            headers.only(name::FORWARDED).unwrap(),
             "for=1.2.3.4, for=192.0.2.7;proto=https;host=\"app.example\""
         );
     }

@@ -6,9 +6,10 @@
 
 use std::fmt::Write as _;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
 use crate::config::IdentityHeaders;
+use crate::fields::Fields;
 use crate::tls::Client;
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -47,9 +48,9 @@ impl Identity {
     }
 
     /// Puts them into a request.
-    pub(in crate::proxy) fn set(&self, headers: &mut HeaderMap) {
+    pub(in crate::proxy) fn set(&self, fields: &mut Fields) {
         for (name, value) in &self.0 {
-            headers.insert(name.clone(), value.clone());
+            fields.set(name.into(), value.into());
         }
     }
 }

@@ -5,19 +5,21 @@
 
 use std::time::Instant;
 
-use http::header;
-use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{StatusCode, Version};
 use http_body::Body as _;
 use hyper::ext::ReasonPhrase;
 
 use super::head::Terms;
-use crate::message::{Coding, Outgoing, encode_field, is_option};
+use crate::fields::{Value, name};
+use crate::message::{Coding, Outgoing, Response, encode_field, is_option};
 use crate::proxy::body::ResponseBody;
 use crate::proxy::date;
 use crate::syntax::may_have_body;
 
-/// What most heads fit into.
-const USUAL_HEAD: usize = 512;
+/// What a head has beside its fields, at most, unless its reason phrase is long.
+const START: usize = 64;
+/// What is added to the fields of an answer.
+const ADDED_BYTES: usize = 96;
 
 /// What an answer depends on beside itself.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +54,17 @@ pub(super) fn encode(
     response: Response<ResponseBody>,
     asked: Asked,
 ) -> (Outgoing<ResponseBody>, bool) {
-    let (parts, body) = response.into_parts();
-    let status = parts.status;
+    let Response {
+        status,
+        mut fields,
+        extensions,
+        body,
+        ..
+    } = response;
     let is_old = asked.version == Version::HTTP_10;
     let has_body = !asked.is_head && may_have_body(status);
     let answered = body.answered();
     let body = Some(body).filter(|body| has_body && !body.is_end_stream());
-    let mut head = Vec::with_capacity(USUAL_HEAD);
-    start_line(&mut head, &parts, is_old);
     let mut coding = match &body {
         None => Coding::Length(0),
         Some(body) => match body.size_hint().exact() {
@@ -68,68 +73,59 @@ pub(super) fn encode(
             None => Coding::Chunked(Vec::new()),
         },
     };
+    fields.remove(name::TRANSFER_ENCODING);
     // The length of what is not sent is told where it was asked for (RFC 9110 section 8.6).
     let keeps_length = matches!((&body, &coding), (Some(_), Coding::Length(_))) || asked.is_head;
-    let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    let mut persists = asked.persists && !matches!(coding, Coding::UntilClose);
-    let (mut has_connection, mut has_length, mut has_date) = (false, false, false);
-    for (name, value) in &parts.headers {
-        match *name {
-            header::TRANSFER_ENCODING => continue,
-            header::CONTENT_LENGTH if !keeps_length => continue,
-            header::CONTENT_LENGTH => has_length = true,
-            header::TRAILER if !has_body || is_old => continue,
-            header::DATE => has_date = true,
-            header::CONNECTION => {
-                has_connection = true;
-                persists &= !is_option(value.as_bytes(), "close");
-            }
-            _ => {}
-        }
-        encode_field(name.as_str(), value.as_bytes(), &mut head);
+    if !keeps_length {
+        fields.remove(name::CONTENT_LENGTH);
     }
-    let mut add = |name: HeaderName, value: &[u8]| encode_field(name.as_str(), value, &mut head);
-    match &coding {
-        _ if has_length || is_switch => {}
+    if !has_body || is_old {
+        fields.remove(name::TRAILER);
+    }
+    let mut options = fields.all(name::CONNECTION).peekable();
+    let has_connection = options.peek().is_some();
+    let persists = asked.persists
+        && !matches!(coding, Coding::UntilClose)
+        && !options.any(|line| is_option(&line, "close"));
+    drop(options);
+    match coding {
+        _ if fields.has(name::CONTENT_LENGTH) || status == StatusCode::SWITCHING_PROTOCOLS => {}
         Coding::Length(0) if !has_body => {}
-        Coding::Length(length) => {
-            add(
-                header::CONTENT_LENGTH,
-                HeaderValue::from(*length).as_bytes(),
-            );
+        Coding::Length(length) => fields.append_number(name::CONTENT_LENGTH, length),
+        Coding::Chunked(_) => {
+            fields.append(name::TRANSFER_ENCODING, Value::from_static("chunked"));
         }
-        Coding::Chunked(_) => add(header::TRANSFER_ENCODING, b"chunked"),
         Coding::UntilClose => {}
     }
     if !has_connection && !persists && !is_old {
-        add(header::CONNECTION, b"close");
+        fields.append(name::CONNECTION, Value::from_static("close"));
     } else if !has_connection && persists && is_old {
-        add(header::CONNECTION, b"keep-alive");
+        fields.append(name::CONNECTION, Value::from_static("keep-alive"));
     }
-    if !has_date {
-        let now = answered.unwrap_or_else(Instant::now);
-        date::with(now, |date| add(header::DATE, date.as_bytes()));
+    let mut head = Vec::with_capacity(START + fields.encoded_length() + ADDED_BYTES);
+    start_line(&mut head, status, extensions.get(), is_old);
+    fields.encode(&mut head);
+    if !fields.has(name::DATE) {
+        date::with(answered.unwrap_or_else(Instant::now), |date| {
+            encode_field(name::DATE, date.into(), &mut head);
+        });
     }
     head.extend_from_slice(b"\r\n");
     if let Coding::Chunked(_) = coding
         && asked.takes_trailers
     {
-        coding = Coding::chunked(&parts.headers);
+        coding = Coding::chunked(&fields);
     }
     (Outgoing::new(head, body, coding), persists)
 }
 
-fn start_line(head: &mut Vec<u8>, parts: &http::response::Parts, is_old: bool) {
+fn start_line(head: &mut Vec<u8>, status: StatusCode, reason: Option<&ReasonPhrase>, is_old: bool) {
     head.extend_from_slice(if is_old { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-    head.extend_from_slice(parts.status.as_str().as_bytes());
+    head.extend_from_slice(status.as_str().as_bytes());
     head.push(b' ');
-    head.extend_from_slice(match parts.extensions.get::<ReasonPhrase>() {
+    head.extend_from_slice(match reason {
         Some(reason) => reason.as_bytes(),
-        None => parts
-            .status
-            .canonical_reason()
-            .unwrap_or("Unknown")
-            .as_bytes(),
+        None => status.canonical_reason().unwrap_or("Unknown").as_bytes(),
     });
     head.extend_from_slice(b"\r\n");
 }
@@ -137,6 +133,7 @@ fn start_line(head: &mut Vec<u8>, parts: &http::response::Parts, is_old: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::fixtures;
 
     const ASKED: Asked = Asked {
         version: Version::HTTP_11,
@@ -159,13 +156,12 @@ mod tests {
         fields: &[(&'static str, &'static str)],
         asked: Asked,
     ) -> (String, bool) {
-        let mut response = Response::new(ResponseBody::empty());
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        let date = [("date", "now")];
-        for (name, value) in fields.iter().chain(&date) {
-            let value = HeaderValue::from_static(value);
-            response.headers_mut().append(*name, value);
-        }
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut response = Response::new(status, ResponseBody::empty());
+        response.fields = fixtures::fields(fields);
+        response
+            .fields
+            .append(name::DATE, Value::from_static("now"));
         let (outgoing, persists) = encode(response, asked);
         let head = String::from_utf8(outgoing.head().to_vec()).unwrap();
         (head.replace("date: now\r\n", ""), persists)

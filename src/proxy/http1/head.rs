@@ -8,18 +8,20 @@ use std::mem;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
-use http::{Method, Request, Uri, Version};
+use http::{Method, Uri, Version};
 
 use super::fault::HeadFault;
-use crate::message::is_option;
-use crate::proxy::headers::ADDED;
+use crate::fields::{Fields, LineFault, name};
+use crate::message::{Request, is_option};
+use crate::proxy::headers::{ADDED, ADDED_BYTES};
 use crate::syntax::{self, Limits};
 
 /// The `http` crate takes no longer target.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 /// The longest registered method has 17 bytes (UPDATEREDIRECTREF, RFC 4437).
 const MAX_METHOD: usize = 32;
+/// What most requests have at most, beside what they get on their way.
+const USUAL_FIELDS: usize = 16;
 
 /// A head as far as it has arrived. Offsets are from its first byte.
 #[derive(Debug, Default)]
@@ -30,8 +32,7 @@ pub(super) struct Head {
     seen: usize,
     start: Option<StartLine>,
     has_empty_line: bool,
-    /// One for each field line.
-    fields: Vec<Field>,
+    fields: Fields,
     length: Option<u64>,
     is_chunked: bool,
     has_upgrade: bool,
@@ -47,14 +48,6 @@ struct StartLine {
     method: Range<usize>,
     target: Range<usize>,
     version: Version,
-}
-
-/// A field line: its beginning, its colon, its end.
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    start: usize,
-    colon: usize,
-    end: usize,
 }
 
 /// What a whole head says of its message and its connection.
@@ -111,7 +104,7 @@ impl Head {
                     self.has_empty_line = true;
                     continue;
                 }
-                [line @ .., b'\r'] => self.judge(line, at, limits),
+                [line @ .., b'\r'] => self.judge(line, at, bytes.len(), limits),
                 _ => Err(HeadFault::bad_field(
                     "a line ends without a carriage return",
                 )),
@@ -150,8 +143,14 @@ impl Head {
         }
     }
 
-    /// Judges the line at `at`.
-    fn judge(&mut self, line: &[u8], at: usize, limits: Limits) -> Result<(), HeadFault> {
+    /// Judges the line at `at`, of a head of which `read` bytes are there.
+    fn judge(
+        &mut self,
+        line: &[u8],
+        at: usize,
+        read: usize,
+        limits: Limits,
+    ) -> Result<(), HeadFault> {
         if self.start.is_none() {
             self.start = Some(StartLine::parse(line, at)?);
             return Ok(());
@@ -159,54 +158,34 @@ impl Head {
         if self.fields.len() == usize::from(limits.fields) {
             return Err(HeadFault::TOO_MANY);
         }
-        self.field(line, at)
+        if !self.fields.has_room() {
+            let bytes = read.min(limits.size as usize) + ADDED_BYTES;
+            self.fields = Fields::with_capacity(USUAL_FIELDS + ADDED, bytes);
+        }
+        self.field(line)
     }
 
-    fn field(&mut self, line: &[u8], at: usize) -> Result<(), HeadFault> {
-        let colon = syntax::token_length(line);
-        match line.get(colon) {
-            Some(b':') if colon > 0 => {}
-            Some(b' ' | b'\t') if colon == 0 => {
-                return Err(HeadFault::bad_field(
-                    "a header line begins with white space",
-                ));
-            }
-            Some(b' ' | b'\t') => {
-                return Err(HeadFault::bad_field(
-                    "white space before the colon of a header",
-                ));
-            }
-            None => return Err(HeadFault::bad_field("a header line without a colon")),
-            Some(_) => {
-                return Err(HeadFault::bad_field(
-                    "a header name with a byte that no name has",
-                ));
-            }
-        }
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if !syntax::are_value(value) {
-            return Err(HeadFault::CONTROL);
-        }
-        self.fields.push(Field {
-            start: at,
-            colon: at + colon,
-            end: at + line.len(),
-        });
-        match name.len() {
-            2 if name.eq_ignore_ascii_case(b"te") => {
-                self.takes_trailers |= is_option(value, "trailers");
-            }
-            6 if name.eq_ignore_ascii_case(b"expect") => self.expects_continue = true,
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.has_upgrade = true,
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.says_close |= is_option(value, "close");
-                self.says_keep_alive |= is_option(value, "keep-alive");
-            }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.transfer_encoding(value)?
-            }
-            _ => {}
+    fn field(&mut self, line: &[u8]) -> Result<(), HeadFault> {
+        let field = self.fields.append_line(line).map_err(|fault| match fault {
+            LineFault::Value => HeadFault::CONTROL,
+            fault => HeadFault::bad_field(fault.words()),
+        })?;
+        let name = field.name;
+        // As it came: white space where none is customary makes another number to some.
+        let raw = &line[name.as_bytes().len() + 1..];
+        if name == name::CONNECTION {
+            self.says_close |= is_option(raw, "close");
+            self.says_keep_alive |= is_option(raw, "keep-alive");
+        } else if name == name::CONTENT_LENGTH {
+            self.content_length(raw)?;
+        } else if name == name::TRANSFER_ENCODING {
+            self.transfer_encoding(raw)?;
+        } else if name == name::UPGRADE {
+            self.has_upgrade = true;
+        } else if name == name::EXPECT {
+            self.expects_continue = true;
+        } else if name == name::TE {
+            self.takes_trailers |= is_option(raw, "trailers");
         }
         Ok(())
     }
@@ -260,65 +239,23 @@ impl Head {
         Scan::Complete(length, terms)
     }
 
-    /// The request of the head that `bytes` are, which was found to be whole.
+    /// Takes the request of the head that `bytes` begin with, which was found to be whole, and makes ready
+    /// for the next.
     ///
     /// # Errors
-    /// When it has more fields than can be kept, or parts that the `http` crate refuses after all.
-    pub(super) fn request(&self, bytes: &[u8]) -> Result<Request<()>, HeadFault> {
+    /// When it has parts that the `http` crate refuses after all.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Request<()>, HeadFault> {
         const LINE: HeadFault = HeadFault::bad_line("the request line is not understood");
-        const FIELD: HeadFault = HeadFault::bad_field("a header line is not understood");
-        let start = self.start.as_ref().ok_or(LINE)?;
-        // Target and values share one piece of memory of their own size, not what was read.
-        let head = Bytes::copy_from_slice(bytes);
+        let head = mem::take(self);
+        let start = head.start.ok_or(LINE)?;
         let mut request = Request::new(());
-        *request.method_mut() =
-            Method::from_bytes(&head[start.method.clone()]).map_err(|_| LINE)?;
-        *request.uri_mut() =
-            Uri::from_maybe_shared(head.slice(start.target.clone())).map_err(|_| LINE)?;
-        *request.version_mut() = start.version;
-        let headers = request.headers_mut();
-        let room = headers.try_reserve(self.fields.len() + ADDED);
-        room.map_err(|_| HeadFault::TOO_MANY)?;
-        for field in &self.fields {
-            let name = HeaderName::from_bytes(&head[field.start..field.colon]);
-            let value = HeaderValue::from_maybe_shared(head.slice(field.value(&head)));
-            let (Ok(name), Ok(value)) = (name, value) else {
-                return Err(FIELD);
-            };
-            let appended = headers.try_append(name, value);
-            appended.map_err(|_| HeadFault::TOO_MANY)?;
-        }
+        request.method = Method::from_bytes(&bytes[start.method]).map_err(|_| LINE)?;
+        // A piece of memory of its own size, and not what was read.
+        let target = Bytes::copy_from_slice(&bytes[start.target]);
+        request.uri = Uri::from_maybe_shared(target).map_err(|_| LINE)?;
+        request.version = start.version;
+        request.fields = head.fields;
         Ok(request)
-    }
-
-    /// Makes ready for the next head.
-    pub(super) fn clear(&mut self) {
-        let mut fields = mem::take(&mut self.fields);
-        fields.clear();
-        *self = Self {
-            fields,
-            ..Self::default()
-        };
-    }
-
-    /// Gives back what it holds between two heads.
-    pub(super) fn rest(&mut self) {
-        self.fields = Vec::new();
-    }
-}
-
-impl Field {
-    /// Where its value is, without the white space around it (RFC 9112 section 5.1).
-    fn value(&self, head: &[u8]) -> Range<usize> {
-        let is_blank = |at: usize| matches!(head[at], b' ' | b'\t');
-        let (mut start, mut end) = (self.colon + 1, self.end);
-        while start < end && is_blank(start) {
-            start += 1;
-        }
-        while start < end && is_blank(end - 1) {
-            end -= 1;
-        }
-        start..end
     }
 }
 
@@ -401,6 +338,7 @@ fn length(value: &[u8]) -> Result<u64, HeadFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::fixtures::fields;
     use proptest::prelude::*;
 
     const LIMITS: Limits = Limits {
@@ -516,21 +454,19 @@ mod tests {
             head.scan(text.as_bytes(), LIMITS),
             Scan::Complete(..)
         ));
-        let request = head.request(text.as_bytes()).unwrap();
-        assert_eq!(request.method(), Method::GET);
-        assert_eq!(request.uri(), "/a?b");
-        assert_eq!(request.headers()["host"], "a");
-        let values = request.headers().get_all("x-b");
-        assert_eq!(values.iter().collect::<Vec<_>>(), ["c d", "", ""]);
-        head.clear();
+        let request = head.take(text.as_bytes()).unwrap();
+        assert_eq!(request.method, Method::GET);
+        assert_eq!(request.uri, "/a?b");
+        let told = [("host", "a"), ("x-b", "c d"), ("x-b", ""), ("x-b", "")];
+        assert!(request.fields.iter().eq(fields(&told).iter()));
         let next = "POST /c HTTP/1.0\r\n\r\n";
         assert!(matches!(
             head.scan(next.as_bytes(), LIMITS),
             Scan::Complete(..)
         ));
-        let request = head.request(next.as_bytes()).unwrap();
-        assert_eq!(request.version(), Version::HTTP_10);
-        assert!(request.headers().is_empty());
+        let request = head.take(next.as_bytes()).unwrap();
+        assert_eq!(request.version, Version::HTTP_10);
+        assert!(request.fields.is_empty());
     }
 
     #[test]

@@ -5,17 +5,20 @@
 //! `--max-header-size` allows, whatever it unfolds to.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{Method, Request, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 use hyper::ext::Protocol;
 
+use crate::fields::{Fields, Name, NameSet, Value, name};
 use crate::hpack::{Field, Pseudo};
-use crate::proxy::headers::ADDED;
+use crate::message::Request;
+use crate::proxy::headers::{ADDED, ADDED_BYTES};
 use crate::syntax;
 
 /// What most requests have at most, beside what they get on their way.
 const USUAL_FIELDS: usize = 16;
+/// What most fields have, as lines.
+const USUAL_FIELD: usize = 32;
 
 /// A header section as far as it was decoded.
 #[derive(Debug, Default)]
@@ -25,14 +28,14 @@ pub(super) struct Section {
     authority: Option<Bytes>,
     path: Option<Bytes>,
     protocol: Option<Bytes>,
-    fields: HeaderMap,
+    fields: Fields,
     /// The length of the body that it declares; one that is not written as it has to be is refused
     /// elsewhere.
     length: Option<u64>,
     is_malformed: bool,
     size: usize,
     most: usize,
-    /// Fields there is room for from the start: laying them out anew costs more.
+    /// Fields there is room for from the start: to move them costs more.
     room: usize,
 }
 
@@ -63,7 +66,7 @@ impl Section {
     }
 
     /// Takes the next field.
-    pub(super) fn add(&mut self, field: Field) {
+    pub(super) fn add(&mut self, field: Field<'_>) {
         self.size += field.size();
         if self.size > self.most {
             return;
@@ -75,19 +78,17 @@ impl Section {
         }
     }
 
-    fn add_field(&mut self, name: HeaderName, value: HeaderValue) {
-        match name {
-            header::CONTENT_LENGTH => self.length = syntax::content_length(value.as_bytes()),
-            header::TE => self.is_malformed |= value.as_bytes() != b"trailers",
-            _ => self.is_malformed |= is_of_connection(&name),
+    fn add_field(&mut self, name: Name<'_>, value: Value<'_>) {
+        if name == name::CONTENT_LENGTH {
+            self.length = syntax::content_length(&value);
+        } else if name == name::TE {
+            self.is_malformed |= value != "trailers";
         }
-        if self.fields.capacity() == 0 && self.fields.try_reserve(self.room).is_err() {
-            self.size = usize::MAX;
-            return;
+        if !self.fields.has_room() {
+            let bytes = (self.room * USUAL_FIELD).min(self.most) + ADDED_BYTES;
+            self.fields = Fields::with_capacity(self.room, bytes);
         }
-        if self.fields.try_append(name, value).is_err() {
-            self.size = usize::MAX;
-        }
+        self.fields.append(name, value);
     }
 
     fn add_pseudo(&mut self, pseudo: Pseudo, value: Bytes) {
@@ -107,7 +108,7 @@ impl Section {
     }
 
     fn check(&self) -> Result<(), Unsound> {
-        if self.is_malformed {
+        if self.is_malformed || self.fields.has_any(&OF_CONNECTION) {
             return Err(Unsound::Malformed);
         }
         match self.size > self.most {
@@ -129,26 +130,26 @@ impl Section {
         self.check()?;
         let method = self.method.take().ok_or(Unsound::Malformed)?;
         let mut request = Request::new(());
-        *request.method_mut() = match &*method {
+        request.method = match &*method {
             b"GET" => Method::GET,
             other => Method::from_bytes(other).map_err(|_| Unsound::Malformed)?,
         };
-        let is_connect = *request.method() == Method::CONNECT;
+        let is_connect = request.method == Method::CONNECT;
         if let Some(protocol) = self.protocol.take() {
             let name = std::str::from_utf8(&protocol).map_err(|_| Unsound::Malformed)?;
-            request.extensions_mut().insert(Protocol::from(name));
+            request.extensions.insert(Protocol::from(name));
             // RFC 8441 section 4.
             if !is_connect {
                 return Err(Unsound::Malformed);
             }
-            *request.uri_mut() = self.target(known)?;
+            request.uri = self.target(known)?;
         } else if is_connect {
-            *request.uri_mut() = self.authority_alone()?;
+            request.uri = self.authority_alone()?;
         } else {
-            *request.uri_mut() = self.target(known)?;
+            request.uri = self.target(known)?;
         }
-        *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = self.fields;
+        request.version = Version::HTTP_2;
+        request.fields = self.fields;
         Ok(request)
     }
 
@@ -201,7 +202,7 @@ impl Section {
         ];
         match pseudo.iter().any(Option::is_some) {
             true => Err(Unsound::Malformed),
-            false => Ok(self.fields),
+            false => HeaderMap::try_from(&self.fields).map_err(|_| Unsound::TooLarge),
         }
     }
 }
@@ -220,13 +221,14 @@ impl Known {
     }
 }
 
-/// Whether no message over HTTP/2 has `name` (RFC 9113 section 8.2.2).
-pub(super) fn is_of_connection(name: &HeaderName) -> bool {
-    match *name {
-        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
-        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
-    }
-}
+/// What no message over HTTP/2 has (RFC 9113 section 8.2.2).
+pub(super) const OF_CONNECTION: NameSet<5> = NameSet::new([
+    name::CONNECTION,
+    name::KEEP_ALIVE,
+    name::PROXY_CONNECTION,
+    name::TRANSFER_ENCODING,
+    name::UPGRADE,
+]);
 
 #[cfg(test)]
 mod tests {
@@ -238,10 +240,8 @@ mod tests {
             section.add(Field::Pseudo(*pseudo, Bytes::from_static(value.as_bytes())));
         }
         for (name, value) in fields {
-            section.add(Field::Header(
-                HeaderName::from_static(name),
-                value.parse().unwrap(),
-            ));
+            let value = Value::new(value.as_bytes()).unwrap();
+            section.add(Field::Header(Name::from_static(name), value));
         }
         section
     }
@@ -258,15 +258,16 @@ mod tests {
         let mut known = Known::default();
         for _ in 0..2 {
             let request = section(&GET, &[("x", "y")]).request(&mut known).unwrap();
-            assert_eq!(request.uri(), "https://a.example:8443/p?q");
-            assert_eq!(request.headers()["x"], "y");
-            assert_eq!(request.version(), Version::HTTP_2);
+            assert_eq!(request.uri, "https://a.example:8443/p?q");
+            let value = request.fields.get(Name::from_static("x"));
+            assert_eq!(value.unwrap(), "y");
+            assert_eq!(request.version, Version::HTTP_2);
         }
         let other = [GET[0], GET[1], (Pseudo::Authority, "b"), GET[3]];
         let request = section(&other, &[]).request(&mut known).unwrap();
-        assert_eq!(request.uri(), "https://b/p?q");
+        assert_eq!(request.uri, "https://b/p?q");
         let bare = section(&[GET[0], GET[1], GET[3]], &[("host", "c")]);
-        assert_eq!(bare.request(&mut known).unwrap().uri(), "/p?q");
+        assert_eq!(bare.request(&mut known).unwrap().uri, "/p?q");
     }
 
     #[test]
@@ -276,10 +277,10 @@ mod tests {
         let protocol = (Pseudo::Protocol, "websocket");
         let extended = [connect, protocol, GET[1], GET[2], GET[3]];
         let request = section(&extended, &[]).request(&mut known).unwrap();
-        let named = request.extensions().get::<Protocol>().unwrap();
+        let named = request.extensions.get::<Protocol>().unwrap();
         assert_eq!(named.as_str(), "websocket");
         let bare = section(&[connect, GET[2]], &[]).request(&mut known);
-        assert_eq!(bare.unwrap().uri(), "a.example:8443");
+        assert_eq!(bare.unwrap().uri, "a.example:8443");
         for wrong in [
             &[connect, GET[2], GET[3]][..],
             &[connect, GET[1], GET[2]],
@@ -330,7 +331,8 @@ mod tests {
     fn a_section_that_is_too_large_keeps_nothing_beyond_its_limit() {
         let mut large = section(&GET, &[]);
         for _ in 0..1000 {
-            large.add(Field::Header(header::ACCEPT, HeaderValue::from_static("a")));
+            let name = Name::from_static("accept");
+            large.add(Field::Header(name, Value::from_static("a")));
         }
         assert!(large.fields.len() < 30, "{}", large.fields.len());
         let refused = large.request(&mut Known::default());

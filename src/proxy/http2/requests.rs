@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
-use http::{Version, header};
+use http::{Method, Version};
 use hyper::ext::Protocol;
-use hyper::{Method, Request};
 
 use super::frame::{self, END_HEADERS, END_STREAM, Fault, Header, Reason};
 use super::head::{Section, Unsound};
 use super::stream::{By, RequestHalf};
 use super::window::{ReceiveWindow, SendWindow};
 use super::{Connection, STREAM_WINDOW, upload};
+use crate::fields::name;
+use crate::message::Request;
 use crate::proxy::body::Incoming;
 use crate::proxy::http as handling;
 use crate::proxy::http::Handling;
@@ -154,8 +155,8 @@ impl<F: Handling> Connection<F> {
         if is_over && length.is_some_and(|length| length > 0) {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
         }
-        let is_tunnel = request.extensions().get::<Protocol>().is_some();
-        let is_head = *request.method() == Method::HEAD;
+        let is_tunnel = request.extensions.get::<Protocol>().is_some();
+        let is_head = request.method == Method::HEAD;
         self.open_half(id, is_over, length, is_tunnel);
         let Some(stream) = self.streams.find(id) else {
             return Ok(());
@@ -163,7 +164,7 @@ impl<F: Handling> Connection<F> {
         stream.answer.is_head = is_head;
         let mut body = upload::Incoming::default();
         if !is_over {
-            let expects = request.headers().contains_key(header::EXPECT);
+            let expects = request.fields.has(name::EXPECT);
             let (source, incoming) = upload::body(length, expects, &stream.wake);
             (stream.request.source, body) = (Some(source), incoming);
         }

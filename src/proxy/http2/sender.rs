@@ -6,16 +6,17 @@
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 
 use super::frame::{self, END_STREAM};
-use super::head::is_of_connection;
+use super::head::OF_CONNECTION;
 use super::output::Output;
 use super::stream::AnswerHalf;
 use super::window::{self, SendWindow};
+use crate::fields::{Field, Fields, name};
 use crate::hpack::Encoder;
+use crate::message::Response;
 use crate::proxy::body::ResponseBody;
 use crate::proxy::date;
 use crate::syntax::may_have_body;
@@ -66,33 +67,32 @@ impl Sender {
         answer: &mut AnswerHalf,
         response: Response<ResponseBody>,
     ) {
-        let (parts, body) = response.into_parts();
-        let has_body = !answer.is_head && may_have_body(parts.status) && !body.is_end_stream();
+        let Response {
+            status,
+            mut fields,
+            body,
+            ..
+        } = response;
+        let has_body = !answer.is_head && may_have_body(status) && !body.is_end_stream();
         self.block.clear();
-        self.encoder.status(parts.status, &mut self.block);
-        let (mut has_length, mut has_date) = (false, false);
-        for (name, value) in &parts.headers {
-            match *name {
-                header::CONTENT_LENGTH => has_length = true,
-                header::DATE => has_date = true,
-                // Not even where the operator's policy has it set.
-                _ if is_of_connection(name) => continue,
-                _ => {}
-            }
-            self.encoder.field(name, value, &mut self.block);
-        }
+        self.encoder.status(status, &mut self.block);
         if has_body
-            && !has_length
+            && !fields.has(name::CONTENT_LENGTH)
             && let Some(length) = body.size_hint().exact()
         {
-            let length = HeaderValue::from(length);
-            self.encoder
-                .field(&header::CONTENT_LENGTH, &length, &mut self.block);
+            fields.append_number(name::CONTENT_LENGTH, length);
         }
-        if !has_date {
-            let (encoder, block) = (&mut self.encoder, &mut self.block);
+        let (encoder, block) = (&mut self.encoder, &mut self.block);
+        // Not even where the operator's policy has them set.
+        fields.remove_any(&OF_CONNECTION);
+        for field in fields.iter() {
+            encoder.field(field, block);
+        }
+        if !fields.has(name::DATE) {
             let now = body.answered().unwrap_or_else(Instant::now);
-            date::with(now, |date| encoder.field(&header::DATE, date, block));
+            date::with(now, |date| {
+                encoder.field(Field::new(name::DATE, date.into()), block);
+            });
         }
         let end = if has_body { 0 } else { END_STREAM };
         self.output.headers(id, end, &self.block);
@@ -165,8 +165,8 @@ impl Sender {
     fn trailers(&mut self, id: u32, trailers: &HeaderMap) {
         self.block.clear();
         self.encoder.begin(&mut self.block);
-        for (name, value) in trailers {
-            self.encoder.field(name, value, &mut self.block);
+        for field in Fields::from(trailers).iter() {
+            self.encoder.field(field, &mut self.block);
         }
         self.output.headers(id, END_STREAM, &self.block);
     }

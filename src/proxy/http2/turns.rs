@@ -5,12 +5,11 @@
 
 use std::task::{Context as TaskContext, Poll};
 
-use hyper::Response;
-
 use super::Connection;
 use super::frame::Reason;
 use super::sender::Sent;
 use super::stream::By;
+use crate::message::Response;
 use crate::proxy::body::{RequestBodyFailure, ResponseBody};
 use crate::proxy::error::Unanswered;
 use crate::proxy::http::Handling;

@@ -27,6 +27,8 @@ pub(in crate::upstream) struct Connection<B> {
     stream: Stream,
     limits: Limits,
     read: Read,
+    /// The head of the answer that is awaited; not in the exchange, which is moved.
+    head: Scanner,
     /// What is not yet written, until all of it is.
     outgoing: Option<Box<Outgoing<B>>>,
 }
@@ -47,6 +49,7 @@ impl<B: RequestBody> Connection<B> {
             stream,
             limits,
             read: Read::default(),
+            head: Scanner::default(),
             outgoing: None,
         }
     }
@@ -59,10 +62,8 @@ impl<B: RequestBody> Connection<B> {
         &mut self,
         mut outgoing: Box<Outgoing<B>>,
     ) -> Result<Head, Failed<B>> {
-        let mut scanner = Scanner::default();
         let mut has_begun = false;
-        let answer =
-            poll_fn(|cx| self.poll_head(&mut outgoing, &mut scanner, &mut has_begun, cx)).await;
+        let answer = poll_fn(|cx| self.poll_head(&mut outgoing, &mut has_begun, cx)).await;
         match answer {
             Ok(head) => {
                 self.outgoing = (!outgoing.is_out()).then_some(outgoing);
@@ -80,7 +81,6 @@ impl<B: RequestBody> Connection<B> {
     fn poll_head(
         &mut self,
         outgoing: &mut Outgoing<B>,
-        scanner: &mut Scanner,
         has_begun: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, Error>> {
@@ -88,11 +88,11 @@ impl<B: RequestBody> Connection<B> {
             if let Poll::Ready(Err(error)) = outgoing.poll_write(&mut self.stream, cx) {
                 return Poll::Ready(Err(error));
             }
-            while let Some(head) = self.next_head(scanner, outgoing.is_head())? {
+            while let Some(head) = self.next_head(outgoing.is_head())? {
                 if !head.is_interim() {
                     return Poll::Ready(Ok(head));
                 }
-                if head.response.status() == StatusCode::CONTINUE {
+                if head.response.status == StatusCode::CONTINUE {
                     outgoing.go_on();
                 }
             }
@@ -105,20 +105,14 @@ impl<B: RequestBody> Connection<B> {
     }
 
     /// The head that was read, if it is whole.
-    fn next_head(
-        &mut self,
-        scanner: &mut Scanner,
-        is_to_head: bool,
-    ) -> Result<Option<Head>, Error> {
+    fn next_head(&mut self, is_to_head: bool) -> Result<Option<Head>, Error> {
         if self.read.is_empty() {
             return Ok(None);
         }
-        let Some(n) = scanner.length(&self.read, self.limits)? else {
+        let Some((n, head)) = self.head.scan(&self.read, self.limits, is_to_head)? else {
             return Ok(None);
         };
-        let head = Head::parse(&self.read[..n], self.limits, is_to_head)?;
         self.read.skip(n);
-        *scanner = Scanner::default();
         Ok(Some(head))
     }
 

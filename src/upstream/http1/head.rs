@@ -1,24 +1,22 @@
 //! The head of an answer, read strictly: its lines, its fields, and where its body ends.
 //!
-//! Lines are judged as they arrive, so that garbage is refused without waiting for more of it, and
-//! the head is parsed once, when it is whole. What another reader could take otherwise is refused: a
-//! bare LF, an empty line in front, a length that is said twice or in two ways (RFC 9112 sections 2.2
-//! and 6). The head's values share one piece of memory of its own size, and not what was read.
+//! Each line is judged once, when its end is there, so that garbage is refused without waiting for more
+//! of it. What another reader could take otherwise is refused: a bare LF, an empty line in front, a
+//! length that is said twice or in two ways (RFC 9112 sections 2.2 and 6).
 
-use std::mem::MaybeUninit;
+use std::mem;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{Response, StatusCode, Version};
+use http::{StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
-use crate::message::is_option;
-use crate::syntax::{Limits, content_length, may_have_body};
+use crate::fields::{Fields, name};
+use crate::message::{Response, is_option};
+use crate::syntax::{self, Limits, content_length, may_have_body};
 use crate::upstream::Error;
 
-/// Fields that need no memory of their own while they are parsed.
-const USUAL_FIELDS: usize = 64;
+/// What most answers have at most.
+const USUAL_FIELDS: usize = 16;
 
 /// A head as far as it has arrived; offsets are from its first byte.
 #[derive(Debug, Default)]
@@ -27,6 +25,17 @@ pub(super) struct Scanner {
     line: usize,
     /// No end of a line is between there and here.
     seen: usize,
+    start: Option<StatusLine>,
+    fields: Fields,
+}
+
+/// The status line.
+#[derive(Debug)]
+struct StatusLine {
+    version: Version,
+    status: StatusCode,
+    /// Where it is not the usual one.
+    reason: Option<ReasonPhrase>,
 }
 
 /// The head of a final answer, or of an interim one.
@@ -51,12 +60,17 @@ pub(super) enum BodyFraming {
 }
 
 impl Scanner {
-    /// The length of the head that `bytes` begin with, once all of it is there; they begin the same
-    /// way at every call.
+    /// Goes on with the head that `bytes` begin with; they begin the same way at every call. Once all of
+    /// it is there: how long it is, and what it says; `is_to_head` tells that it answers a HEAD request.
     ///
     /// # Errors
-    /// When it is none.
-    pub(super) fn length(&mut self, bytes: &[u8], limits: Limits) -> Result<Option<usize>, Error> {
+    /// When it breaks a rule, or is larger than `limits` allow.
+    pub(super) fn scan(
+        &mut self,
+        bytes: &[u8],
+        limits: Limits,
+        is_to_head: bool,
+    ) -> Result<Option<(usize, Head)>, Error> {
         const START: &[u8] = b"HTTP/1.";
         let n = bytes.len().min(START.len());
         if bytes[..n] != START[..n] {
@@ -64,17 +78,17 @@ impl Scanner {
         }
         while let Some(end) = memchr::memchr(b'\n', &bytes[self.seen..]) {
             let end = self.seen + end;
-            if end == self.line || bytes[end - 1] != b'\r' {
+            if end >= limits.size as usize {
+                return Err(Error::TooLarge);
+            }
+            let [line @ .., b'\r'] = &bytes[self.line..end] else {
                 return Err(garbage("a line of its head ends without CR"));
-            }
-            let is_last = end == self.line + 1;
+            };
             (self.line, self.seen) = (end + 1, end + 1);
-            if is_last {
-                return match self.seen > limits.size as usize {
-                    true => Err(Error::TooLarge),
-                    false => Ok(Some(self.seen)),
-                };
+            if line.is_empty() && self.start.is_some() {
+                return Ok(Some((end + 1, self.take(is_to_head)?)));
             }
+            self.judge(line, bytes.len(), limits)?;
         }
         self.seen = bytes.len();
         match self.seen > limits.size as usize {
@@ -82,88 +96,156 @@ impl Scanner {
             false => Ok(None),
         }
     }
-}
 
-impl Head {
-    /// Parses a whole head; `is_to_head` says that the answer is to a HEAD request.
-    ///
-    /// # Errors
-    /// When it breaks a rule, or has more fields than `limits` allow.
-    pub(super) fn parse(head: &[u8], limits: Limits, is_to_head: bool) -> Result<Self, Error> {
-        // The values of the fields are pieces of it.
-        let head = &Bytes::copy_from_slice(head);
-        let most = usize::from(limits.fields);
-        let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
-        let usual = &mut usual[..most.min(USUAL_FIELDS)];
-        match Self::parse_within(head, usual, is_to_head) {
-            Err(httparse::Error::TooManyHeaders) if most > USUAL_FIELDS => {
-                let mut room = vec![MaybeUninit::uninit(); most];
-                Self::parse_within(head, &mut room, is_to_head)
-            }
-            parsed => parsed,
+    /// Judges a line of a head of which `read` bytes are there.
+    fn judge(&mut self, line: &[u8], read: usize, limits: Limits) -> Result<(), Error> {
+        if self.start.is_none() {
+            self.start = Some(StatusLine::parse(line)?);
+            return Ok(());
         }
-        .map_err(|error| match error {
-            httparse::Error::TooManyHeaders => Error::TooLarge,
-            error => garbage(&error.to_string()),
-        })?
+        if self.fields.len() == usize::from(limits.fields) {
+            return Err(Error::TooLarge);
+        }
+        if !self.fields.has_room() {
+            let bytes = read.min(limits.size as usize);
+            self.fields = Fields::with_capacity(USUAL_FIELDS, bytes);
+        }
+        match self.fields.append_line(line) {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(garbage(fault.words())),
+        }
     }
 
-    fn parse_within<'h>(
-        head: &'h Bytes,
-        room: &mut [MaybeUninit<httparse::Header<'h>>],
-        is_to_head: bool,
-    ) -> Result<Result<Self, Error>, httparse::Error> {
-        let mut parsed = httparse::Response::new(&mut []);
-        let status = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-            &mut parsed,
-            head,
-            room,
-        )?;
-        if status.is_partial() {
-            return Ok(Err(garbage("its head ends before its fields do")));
+    /// Takes the head, which is whole, and makes ready for the next.
+    fn take(&mut self, is_to_head: bool) -> Result<Head, Error> {
+        let Self { start, fields, .. } = mem::take(self);
+        let start = start.ok_or_else(|| garbage("it does not begin with a status line"))?;
+        let mut response = Response::new(start.status, ());
+        response.version = start.version;
+        response.fields = fields;
+        if let Some(reason) = start.reason {
+            response.extensions.insert(reason);
         }
-        Ok(Self::of(head, &parsed, is_to_head))
-    }
-
-    fn of(head: &Bytes, parsed: &httparse::Response, is_to_head: bool) -> Result<Self, Error> {
-        let status = StatusCode::from_u16(parsed.code.unwrap_or_default())
-            .map_err(|_| garbage("its status is none"))?;
-        let mut response = Response::new(());
-        *response.status_mut() = status;
-        *response.version_mut() = match parsed.version {
-            Some(0) => Version::HTTP_10,
-            _ => Version::HTTP_11,
-        };
-        let headers = response.headers_mut();
-        headers.reserve(parsed.headers.len());
-        let mut said = Said::default();
-        for field in &*parsed.headers {
-            let name = HeaderName::from_bytes(field.name.as_bytes())
-                .map_err(|_| garbage("the name of a field is none"))?;
-            let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
-                .map_err(|_| garbage("the value of a field is none"))?;
-            said.note(&name, field.value);
-            headers.append(name, value);
-        }
-        if parsed.reason != status.canonical_reason()
-            && let Some(reason) = parsed.reason
-            && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
-        {
-            response.extensions_mut().insert(reason);
-        }
-        Ok(Self {
-            body: said.body(&response, is_to_head)?,
-            persists: said.persists(&response),
-            keeps_for: said.keep_alive.and_then(announced),
+        Ok(Head {
+            body: body(&response, is_to_head)?,
+            persists: persists(&response),
+            keeps_for: keeps_for(&response.fields),
             response,
         })
     }
+}
 
+impl StatusLine {
+    /// `HTTP-version SP status-code [ SP reason-phrase ]` (RFC 9112 section 4; the last blank is missing
+    /// in what some send).
+    fn parse(line: &[u8]) -> Result<Self, Error> {
+        let fault = || garbage("its status line is none");
+        let (version, rest) = match line {
+            [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'1',
+                b'.',
+                b'1',
+                b' ',
+                rest @ ..,
+            ] => (Version::HTTP_11, rest),
+            [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'1',
+                b'.',
+                b'0',
+                b' ',
+                rest @ ..,
+            ] => (Version::HTTP_10, rest),
+            _ => return Err(fault()),
+        };
+        let (status, reason) = rest.split_at_checked(3).ok_or_else(fault)?;
+        let status = StatusCode::from_bytes(status).map_err(|_| fault())?;
+        let reason = match reason {
+            [] => b"",
+            [b' ', reason @ ..] if syntax::are_value(reason) => reason,
+            _ => return Err(fault()),
+        };
+        let is_usual = status.canonical_reason().map(str::as_bytes) == Some(reason);
+        Ok(Self {
+            version,
+            status,
+            reason: match is_usual {
+                true => None,
+                false => ReasonPhrase::try_from(reason).ok(),
+            },
+        })
+    }
+}
+
+impl Head {
     /// Whether another head follows (RFC 9110 section 15.2); behind 101 come other bytes.
     pub(super) fn is_interim(&self) -> bool {
-        let status = self.response.status();
+        let status = self.response.status;
         status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
     }
+}
+
+/// Where the body ends, said in one way only; also where there is none, for whoever is told.
+fn body(response: &Response<()>, is_to_head: bool) -> Result<BodyFraming, Error> {
+    let fields = &response.fields;
+    let mut lengths = fields.all(name::CONTENT_LENGTH);
+    let mut codings = fields.all(name::TRANSFER_ENCODING);
+    let said = match (lengths.next(), codings.next()) {
+        (None, None) => Some(BodyFraming::UntilClose),
+        (Some(digits), None) => content_length(&digits).map(BodyFraming::Length),
+        (None, Some(coding)) => {
+            let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            (is_chunked && response.version != Version::HTTP_10).then_some(BodyFraming::Chunked)
+        }
+        (Some(_), Some(_)) => None,
+    };
+    let is_repeated = lengths.next().is_some() || codings.next().is_some();
+    let said = said.filter(|_| !is_repeated);
+    let said = said.ok_or_else(|| garbage("ambiguous length of the body"))?;
+    let has_none = is_to_head || !may_have_body(response.status);
+    Ok(match said {
+        _ if has_none => BodyFraming::Empty,
+        BodyFraming::Length(0) => BodyFraming::Empty,
+        said => said,
+    })
+}
+
+/// Whether the connection may carry another request behind this answer.
+fn persists(response: &Response<()>) -> bool {
+    let says = |option| {
+        let mut lines = response.fields.all(name::CONNECTION);
+        lines.any(|line| is_option(&line, option))
+    };
+    // RFC 9112 section 9.3: one `close` in any `Connection` line is the last word.
+    let is_meant = !says("close") && (response.version == Version::HTTP_11 || says("keep-alive"));
+    // Behind 101 there is no HTTP any more, whether or not anybody wanted that.
+    is_meant
+        && response.status != StatusCode::SWITCHING_PROTOCOLS
+        && !announces_impossible_body(response)
+}
+
+/// Whether an answer that can have no body announces one, which then lies on the connection.
+///
+/// With HEAD and 304 a length is that of another answer (RFC 9110 section 8.6).
+fn announces_impossible_body(response: &Response<()>) -> bool {
+    let fields = &response.fields;
+    response.status == StatusCode::NO_CONTENT
+        && (fields.has(name::TRANSFER_ENCODING)
+            || fields.get(name::CONTENT_LENGTH).is_some_and(|n| n != "0"))
+}
+
+/// How long the application says that it keeps the connection, by the first `Keep-Alive`.
+fn keeps_for(fields: &Fields) -> Option<Duration> {
+    announced(&fields.get(name::KEEP_ALIVE)?)
 }
 
 /// The time that a `Keep-Alive` announces.
@@ -181,73 +263,6 @@ fn garbage(words: &str) -> Error {
     Error::Garbage(words.into())
 }
 
-/// What the fields say of the message and of its connection, noted as they are read.
-#[derive(Default)]
-struct Said<'h> {
-    length: Option<&'h [u8]>,
-    coding: Option<&'h [u8]>,
-    /// One of these two was said before.
-    is_repeated: bool,
-    closes: bool,
-    keeps_alive: bool,
-    /// The first `Keep-Alive`.
-    keep_alive: Option<&'h [u8]>,
-}
-
-impl<'h> Said<'h> {
-    fn note(&mut self, name: &HeaderName, value: &'h [u8]) {
-        match *name {
-            header::CONTENT_LENGTH => self.is_repeated |= self.length.replace(value).is_some(),
-            header::TRANSFER_ENCODING => self.is_repeated |= self.coding.replace(value).is_some(),
-            header::CONNECTION => {
-                self.closes |= is_option(value, "close");
-                self.keeps_alive |= is_option(value, "keep-alive");
-            }
-            _ if name.as_str() == "keep-alive" => _ = self.keep_alive.get_or_insert(value),
-            _ => {}
-        }
-    }
-
-    /// Where the body ends, said in one way only; also where there is none, for whoever is told.
-    fn body(&self, response: &Response<()>, is_to_head: bool) -> Result<BodyFraming, Error> {
-        let said = match (self.length, self.coding) {
-            _ if self.is_repeated => None,
-            (None, None) => Some(BodyFraming::UntilClose),
-            (Some(digits), None) => content_length(digits).map(BodyFraming::Length),
-            (None, Some(coding)) => (coding.eq_ignore_ascii_case(b"chunked")
-                && response.version() != Version::HTTP_10)
-                .then_some(BodyFraming::Chunked),
-            (Some(_), Some(_)) => None,
-        };
-        let said = said.ok_or_else(|| garbage("ambiguous length of the body"))?;
-        let _status = response.status();
-        let has_none = is_to_head || !may_have_body(response.status());
-        Ok(match said {
-            _ if has_none => BodyFraming::Empty,
-            BodyFraming::Length(0) => BodyFraming::Empty,
-            said => said,
-        })
-    }
-
-    /// Whether the connection may carry another request behind this answer.
-    fn persists(&self, response: &Response<()>) -> bool {
-        // RFC 9112 section 9.3: one `close` in any `Connection` line is the last word.
-        let is_meant = !self.closes && (response.version() == Version::HTTP_11 || self.keeps_alive);
-        // Behind 101 there is no HTTP any more, whether or not anybody wanted that.
-        is_meant
-            && response.status() != StatusCode::SWITCHING_PROTOCOLS
-            && !self.announces_impossible_body(response.status())
-    }
-
-    /// Whether an answer that can have no body announces one, which then lies on the connection.
-    ///
-    /// With HEAD and 304 a length is that of another answer (RFC 9110 section 8.6).
-    fn announces_impossible_body(&self, status: StatusCode) -> bool {
-        status == StatusCode::NO_CONTENT
-            && (self.coding.is_some() || self.length.is_some_and(|length| length != b"0"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,25 +272,31 @@ mod tests {
         fields: 80,
     };
 
-    /// What is found in `bytes`, whole and byte by byte.
+    /// How long the head in `bytes` is, whole and byte by byte.
     fn length(bytes: &str) -> Result<Option<usize>, String> {
         let bytes = bytes.as_bytes();
-        let found = Scanner::default().length(bytes, LIMITS);
-        let found = found.map_err(|error| error.to_string());
+        let length = |found: Result<Option<(usize, Head)>, Error>| {
+            let found = found.map_err(|error| error.to_string())?;
+            Ok(found.map(|(length, _)| length))
+        };
+        let found = length(Scanner::default().scan(bytes, LIMITS, false));
         let mut scanner = Scanner::default();
         let mut split = Ok(None);
         for n in 1..=bytes.len() {
-            split = scanner.length(&bytes[..n], LIMITS);
-            if !matches!(split, Ok(None)) {
+            split = length(scanner.scan(&bytes[..n], LIMITS, false));
+            if split != Ok(None) {
                 break;
             }
         }
-        assert_eq!(found, split.map_err(|error| error.to_string()));
+        assert_eq!(found, split);
         found
     }
 
     fn parse(head: &str) -> Result<Head, Error> {
-        Head::parse(head.as_bytes(), LIMITS, false)
+        let found = Scanner::default().scan(head.as_bytes(), LIMITS, false)?;
+        found
+            .map(|(_, head)| head)
+            .ok_or_else(|| garbage("it is not whole"))
     }
 
     // UP-06, UP-11
@@ -308,7 +329,7 @@ mod tests {
         assert!(length(&format!("{line}\r\n\r\n")).is_err());
         let fields = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
         assert_eq!(
-            parse(&fields(80)).unwrap().response.headers().len(),
+            parse(&fields(80)).unwrap().response.fields.len(),
             80,
             "more than usual"
         );
@@ -396,9 +417,9 @@ mod tests {
     #[test]
     fn a_reason_of_its_own_is_kept() {
         let head = parse("HTTP/1.1 200 Fine\r\n\r\n").unwrap();
-        let reason = head.response.extensions().get::<ReasonPhrase>().unwrap();
+        let reason = head.response.extensions.get::<ReasonPhrase>().unwrap();
         assert_eq!(reason.as_bytes(), b"Fine");
         let head = parse("HTTP/1.1 200 OK\r\n\r\n").unwrap();
-        assert!(head.response.extensions().get::<ReasonPhrase>().is_none());
+        assert!(head.response.extensions.get::<ReasonPhrase>().is_none());
     }
 }

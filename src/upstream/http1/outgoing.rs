@@ -5,15 +5,15 @@
 
 use std::task::{Context, Poll};
 
-use http::header::{self, HeaderMap};
-use http::{Method, Request};
+use http::Method;
 
-use crate::message::{self, Coding, Interrupted, encode_field};
+use crate::fields::{Fields, Value, name};
+use crate::message::{self, Coding, Interrupted, Request};
 use crate::net::Stream;
 use crate::upstream::{Error, OnContinue, RequestBody, is_idempotent};
 
-/// What most heads fit into, forwarding headers included.
-const USUAL_HEAD: usize = 1024;
+/// What a head has beside its method, its target and its fields, at most.
+const START: &str = " / HTTP/1.1\r\n\r\n";
 
 /// A request on its way to the application.
 #[derive(Debug)]
@@ -30,35 +30,42 @@ impl<B: RequestBody> Outgoing<B> {
     /// Encodes the head of `request`, whose target and header fields are as the application is to see
     /// them; nothing of an earlier hop's framing but a length is among those. Behind them come `lines`.
     pub(super) fn new(request: Request<B>, lines: &[&[u8]]) -> Self {
-        let (mut parts, body) = request.into_parts();
+        let Request {
+            method,
+            uri,
+            mut fields,
+            mut extensions,
+            body,
+            ..
+        } = request;
         let body = (!body.is_end_stream()).then_some(body);
-        let mut head = Vec::with_capacity(USUAL_HEAD);
-        head.extend_from_slice(parts.method.as_str().as_bytes());
+        let coding = match &body {
+            None => Coding::Length(0),
+            Some(body) => coding(body, &mut fields),
+        };
+        let target = uri.path_and_query().map_or("/", |path| path.as_str());
+        let start = method.as_str().len() + target.len() + START.len();
+        let lines_length: usize = lines.iter().map(|part| part.len()).sum();
+        let mut head = Vec::with_capacity(start + fields.encoded_length() + lines_length);
+        head.extend_from_slice(method.as_str().as_bytes());
         head.push(b' ');
-        let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         if target.starts_with('?') {
             // Of an absolute target without a path (RFC 9112 section 3.2.1).
             head.push(b'/');
         }
         head.extend_from_slice(target.as_bytes());
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        let coding = match &body {
-            None => Coding::Length(0),
-            Some(body) => coding(body, &mut parts.headers),
-        };
-        for (name, value) in &parts.headers {
-            encode_field(name.as_str(), value.as_bytes(), &mut head);
-        }
+        fields.encode(&mut head);
         for part in lines {
             head.extend_from_slice(part);
         }
         head.extend_from_slice(b"\r\n");
         Self {
-            is_repeatable: body.is_none() && is_idempotent(&parts.method),
+            is_repeatable: body.is_none() && is_idempotent(&method),
             message: message::Outgoing::new(head, body, coding),
             most: 0,
-            is_head: parts.method == Method::HEAD,
-            on_continue: parts.extensions.remove(),
+            is_head: method == Method::HEAD,
+            on_continue: extensions.remove(),
         }
     }
 
@@ -132,20 +139,17 @@ impl<B: RequestBody> Outgoing<B> {
     }
 }
 
-/// How a body is framed, as `headers` say from then on.
-fn coding<B: RequestBody>(body: &B, headers: &mut HeaderMap) -> Coding {
+/// How a body is framed, as `fields` say from then on.
+fn coding<B: RequestBody>(body: &B, fields: &mut Fields) -> Coding {
     if let Some(length) = body.size_hint().exact() {
-        headers
-            .entry(header::CONTENT_LENGTH)
-            .or_insert_with(|| length.into());
+        if !fields.has(name::CONTENT_LENGTH) {
+            fields.append_number(name::CONTENT_LENGTH, length);
+        }
         return Coding::Length(length);
     }
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(
-        header::TRANSFER_ENCODING,
-        header::HeaderValue::from_static("chunked"),
-    );
-    Coding::chunked(headers)
+    fields.remove(name::CONTENT_LENGTH);
+    fields.set(name::TRANSFER_ENCODING, Value::from_static("chunked"));
+    Coding::chunked(fields)
 }
 
 #[cfg(test)]
@@ -156,6 +160,7 @@ mod tests {
     use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
     use tokio::io::AsyncReadExt as _;
 
+    use crate::fields::fixtures;
     use crate::upstream::BoxError;
 
     type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -184,12 +189,9 @@ mod tests {
         body: Body,
     ) -> Request<Body> {
         let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = "/a?b".parse().unwrap();
-        for (name, value) in fields {
-            let value = header::HeaderValue::from_static(value);
-            request.headers_mut().append(*name, value);
-        }
+        request.method = method;
+        request.uri = "/a?b".parse().unwrap();
+        request.fields = fixtures::fields(fields);
         request
     }
 
@@ -232,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn trailers_are_sent_once_and_when_they_were_announced() {
-        let mut trailers = HeaderMap::new();
+        let mut trailers = http::HeaderMap::new();
         for (name, value) in [("x-sum", "1"), ("x-sum", "2"), ("x-other", "3")] {
             trailers.append(name, value.parse().unwrap());
         }
