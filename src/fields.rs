@@ -142,7 +142,7 @@ impl Fields {
     #[inline]
     pub fn has_any<const N: usize>(&self, names: &NameSet<N>) -> bool {
         let is_named = |line: &Line| {
-            names.marks & bit(line.mark) != 0 && names.names.contains(&self.name(*line))
+            names.marks & bit(line.mark) != 0 && names.names.contains(&self.field(*line).name)
         };
         self.marks & names.marks != 0 && self.lines.iter().any(is_named)
     }
@@ -176,8 +176,10 @@ impl Fields {
         };
         lines
             .iter()
-            .filter(move |line| line.mark == name.mark() && self.name(**line) == name)
-            .map(|line| self.value(*line))
+            .filter(move |line| line.mark == name.mark())
+            .map(|line| self.field(*line))
+            .filter(move |field| field.name == name)
+            .map(|field| field.value)
     }
 
     /// Adds a field behind all others.
@@ -285,14 +287,6 @@ impl Fields {
 
     fn field(&self, line: Line) -> Field<'_> {
         field(&self.text, line)
-    }
-
-    fn name(&self, line: Line) -> Name<'_> {
-        Name::marked(&self.text[line.start..line.colon], line.mark)
-    }
-
-    fn value(&self, line: Line) -> Value<'_> {
-        Value::known(&self.text[line.colon + SEPARATOR.len()..line.end])
     }
 }
 

@@ -24,12 +24,15 @@ pub(super) fn request<B>(request: &Request<B>) -> Result<Option<String>, Refusal
     if request.version == Version::HTTP_2 {
         http2_fields(request)?;
     }
-    if request.version < Version::HTTP_2
-        && connection_options(&request.fields) == ConnectionOptions::Abusive
-    {
-        return Err(Refusal::BadRequest(
-            "the Connection header lists a header it must not",
-        ));
+    if request.version < Version::HTTP_2 {
+        let words = match connection_options(&request.fields) {
+            ConnectionOptions::Fair => None,
+            ConnectionOptions::Abusive => Some("the Connection header lists a header it must not"),
+            ConnectionOptions::TooMany => Some("the Connection header lists more than 100 options"),
+        };
+        if let Some(words) = words {
+            return Err(Refusal::BadRequest(words));
+        }
     }
     host(request)
 }

@@ -11,6 +11,11 @@ const QUERY: u8 = 8;
 /// What the name of a host may hold (RFC 3986 section 3.2.2, and `_`, which some have).
 const HOST: u8 = 16;
 
+/// 1 in each byte.
+const ONES: u64 = u64::MAX / 255;
+/// The highest bit of each byte.
+const HIGHEST: u64 = ONES * 0x80;
+
 const CLASSES: [u8; 256] = classes();
 
 const fn classes() -> [u8; 256] {
@@ -86,15 +91,39 @@ pub fn token_length(bytes: &[u8]) -> usize {
 }
 
 /// Makes small letters of the capitals in the field name that `bytes` begin with, and tells how long it
-/// is.
+/// is. Most names are letters and hyphens, which is found eight at a time.
 pub fn lower_token(bytes: &mut [u8]) -> usize {
-    for (at, byte) in bytes.iter_mut().enumerate() {
+    let mut done = 0;
+    while let Some(word) = bytes[done..].first_chunk_mut()
+        && let Some(lower) = lower_letters(*word)
+    {
+        *word = lower;
+        done += word.len();
+    }
+    for (at, byte) in bytes[done..].iter_mut().enumerate() {
         match LOWER[usize::from(*byte)] {
-            0 => return at,
+            0 => return done + at,
             lower => *byte = lower,
         }
     }
     bytes.len()
+}
+
+/// `bytes` without capitals if all of them are letters and hyphens.
+const fn lower_letters(bytes: [u8; 8]) -> Option<[u8; 8]> {
+    let given = u64::from_le_bytes(bytes);
+    // A hyphen stays one, and so does a small letter.
+    let word = given | (ONES * 0x20);
+    // In the highest bit of each byte, none of which carries into the next.
+    let low = word & !HIGHEST;
+    let from_a = low + ONES * (0x80 - b'a' as u64);
+    let beyond_z = low + ONES * (0x7f - b'z' as u64);
+    let no_hyphen = ((given & !HIGHEST) ^ (ONES * b'-' as u64)) + ONES * 0x7f;
+    let others = word | !(from_a & !beyond_z) & no_hyphen;
+    match others & HIGHEST {
+        0 => Some(word.to_le_bytes()),
+        _ => None,
+    }
 }
 
 /// Whether `byte` may be part of a field name.
@@ -150,8 +179,6 @@ pub fn are_value(bytes: &[u8]) -> bool {
 
 /// Not 0 if one of `bytes` is below the blank or DEL.
 const fn controls(bytes: [u8; 8]) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHEST: u64 = ONES * 0x80;
     let word = u64::from_le_bytes(bytes);
     let below = word.wrapping_sub(ONES * 0x20) & !word;
     let deleted = word ^ (ONES * 0x7f);
@@ -213,10 +240,35 @@ mod tests {
             (": A", ": A", 0),
             ("A\u{e4}B", "a\u{e4}B", 1),
             ("", "", 0),
+            (
+                "Sec-WebSocket-Extensions: A",
+                "sec-websocket-extensions: A",
+                24,
+            ),
+            (
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_9:",
+                "abcdefghijklmnopqrstuvwxyz-_9:",
+                29,
+            ),
         ] {
             let mut bytes = given.as_bytes().to_vec();
             assert_eq!(lower_token(&mut bytes), length);
             assert_eq!(bytes, lower.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_byte_of_no_name_is_found_wherever_it_is() {
+        for at in 0..20 {
+            for byte in 0..=255_u8 {
+                let mut bytes = [b'A'; 20];
+                bytes[at] = byte;
+                let length = if is_token_byte(byte) { 20 } else { at };
+                let lower = bytes.map(|byte| byte.to_ascii_lowercase());
+                assert_eq!(lower_token(&mut bytes), length, "{byte:#x} {at}");
+                assert_eq!(bytes[..length], lower[..length]);
+                assert!(length == 20 || bytes[at] == byte);
+            }
         }
     }
 }

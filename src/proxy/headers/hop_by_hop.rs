@@ -18,6 +18,9 @@ const FIXED: NameSet<9> = NameSet::new([
     name::HTTP2_SETTINGS,
 ]);
 
+/// Options of all `Connection` lines together; nobody who means well lists a tenth of it.
+const MOST_OPTIONS: usize = 100;
+
 /// What a client must not make us remove by listing it in `Connection`.
 const UNLISTABLE: [&str; 5] = [
     "host",
@@ -34,10 +37,15 @@ pub(in crate::proxy) enum ConnectionOptions {
     Fair,
     /// A header that another hop relies on is listed: removing it would be an attack.
     Abusive,
+    /// More is listed than any message has: to look for all of it is work that somebody makes us do.
+    TooMany,
 }
 
 /// Judges the `Connection` lines of a request.
 pub(in crate::proxy) fn connection_options(fields: &Fields) -> ConnectionOptions {
+    if listed(fields).nth(MOST_OPTIONS).is_some() {
+        return ConnectionOptions::TooMany;
+    }
     let abusive = listed(fields).any(|name| {
         let name = name.to_ascii_lowercase();
         UNLISTABLE.contains(&name.as_str()) || is_claim_spelled(&name)
@@ -169,6 +177,13 @@ mod tests {
                 ConnectionOptions::Abusive,
                 "{listed}"
             );
+        }
+        for (options, found) in [
+            (MOST_OPTIONS, ConnectionOptions::Fair),
+            (MOST_OPTIONS + 1, ConnectionOptions::TooMany),
+        ] {
+            let map = headers(&[("connection", &"x, ".repeat(options))]);
+            assert_eq!(connection_options(&map), found, "{options}");
         }
         for fair in ["close", "keep-alive, x-mine", "Upgrade", "TE", ""] {
             let map = headers(&[("connection", fair)]);
