@@ -98,8 +98,8 @@ pub enum LineFault {
     Name,
     /// A name that is longer than any can be.
     LongName,
-    /// A value with a control character.
-    Value,
+    /// A control character.
+    Control,
 }
 
 impl Fields {
@@ -207,11 +207,22 @@ impl Fields {
         }
     }
 
-    /// Adds the field of a line of an HTTP/1 head without its end, and gives it.
+    /// Adds the field of a line of an HTTP/1 section without its end, and gives it.
     ///
     /// # Errors
     /// Why it is none.
     pub fn append_line(&mut self, line: &[u8]) -> Result<Field<'_>, LineFault> {
+        match syntax::are_value(line) {
+            true => self.append_clean_line(line),
+            false => Err(LineFault::Control),
+        }
+    }
+
+    /// The same of a line that was found to have no control character but the tab.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn append_clean_line(&mut self, line: &[u8]) -> Result<Field<'_>, LineFault> {
         let start = self.text.len();
         // Most lines are already as they have to be but for capitals.
         self.text.extend_from_slice(line);
@@ -302,10 +313,7 @@ fn field(text: &[u8], line: Line) -> Field<'_> {
 fn judge(line: &[u8], length: usize) -> Result<(), LineFault> {
     match line.get(length) {
         Some(b':') if length > MAX_NAME => Err(LineFault::LongName),
-        Some(b':') if length > 0 => match syntax::are_value(&line[length + 1..]) {
-            true => Ok(()),
-            false => Err(LineFault::Value),
-        },
+        Some(b':') if length > 0 => Ok(()),
         Some(b' ' | b'\t') if length == 0 => Err(LineFault::Folded),
         Some(b' ' | b'\t') => Err(LineFault::BlankBeforeColon),
         None => Err(LineFault::NoColon),
@@ -391,7 +399,7 @@ impl LineFault {
             Self::NoColon => "a header line without a colon",
             Self::Name => "a header name with a byte that no name has",
             Self::LongName => "a header name of more than 65535 bytes",
-            Self::Value => "a control character in a header",
+            Self::Control => "a control character in a header",
         }
     }
 }
@@ -479,8 +487,8 @@ mod tests {
             (": b", LineFault::Name),
             ("a\"b: c", LineFault::Name),
             ("ä: b", LineFault::Name),
-            ("a: b\rc", LineFault::Value),
-            ("a: b\0", LineFault::Value),
+            ("a: b\rc", LineFault::Control),
+            ("a: b\0", LineFault::Control),
         ] {
             assert_eq!(some.append_line(none.as_bytes()), Err(fault), "{none:?}");
         }

@@ -6,6 +6,7 @@
 
 mod bytes;
 mod chunked;
+mod lines;
 
 use http::StatusCode;
 use http::header::HeaderName;
@@ -15,6 +16,7 @@ pub use bytes::{
     token_length,
 };
 pub use chunked::{Chunked, Piece, Step};
+pub use lines::{Lines, Next};
 
 /// hyper, which speaks HTTP/2 to the application, keeps the last two values for itself.
 const LONGEST: u64 = u64::MAX - 2;

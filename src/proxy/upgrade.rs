@@ -229,10 +229,12 @@ impl Switch {
 
     /// Whether the protocol switched to is one of those asked for.
     fn matches(&self, granted: Option<Value<'_>>) -> bool {
-        granted.is_some_and(|granted| {
-            let mut asked = self.protocol.split(|byte| *byte == b',');
-            asked.any(|asked| asked.trim_ascii().eq_ignore_ascii_case(&granted))
-        })
+        let Some(granted) = granted else {
+            return false;
+        };
+        let mut asked = self.protocol.split(|byte| *byte == b',');
+        // The name of a protocol is a token; what is none is nobody's to grant.
+        granted.is_ascii() && asked.any(|asked| asked.trim_ascii().eq_ignore_ascii_case(&granted))
     }
 
     fn is_proof(&self, proof: Option<Value<'_>>) -> bool {

@@ -165,19 +165,32 @@ pub(super) const fn is_value(byte: u8) -> bool {
     (byte >= b' ' || byte == b'\t') && byte != 0x7f
 }
 
-/// Whether all of `bytes` may be of a field value. Most have no control character at all, which is found
-/// eight bytes at a time.
-pub fn are_value(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks();
-    let controls = words.iter().fold(0, |found, word| found | controls(*word));
-    let has_none = match bytes.last_chunk() {
-        Some(last) => controls | self::controls(*last) == 0,
-        None => rest.iter().all(|byte| is_value(*byte)),
-    };
-    has_none || bytes.iter().all(|byte| is_value(*byte))
+/// How many of `bytes` may be of a field value. Looked at eight at a time: most have no control character.
+pub(super) fn value_length(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while at < bytes.len() {
+        if let Some(word) = bytes[at..].first_chunk() {
+            let clean = controls(*word).trailing_zeros() as usize / 8;
+            at += clean;
+            if clean == word.len() {
+                continue;
+            }
+        }
+        if !is_value(bytes[at]) {
+            break;
+        }
+        at += 1;
+    }
+    at
 }
 
-/// Not 0 if one of `bytes` is below the blank or DEL.
+/// Whether all of `bytes` may be of a field value.
+pub fn are_value(bytes: &[u8]) -> bool {
+    value_length(bytes) == bytes.len()
+}
+
+/// The highest bit of each of `bytes` that is below the blank or DEL, up to the first of them; what is
+/// behind that means nothing.
 const fn controls(bytes: [u8; 8]) -> u64 {
     let word = u64::from_le_bytes(bytes);
     let below = word.wrapping_sub(ONES * 0x20) & !word;

@@ -49,6 +49,8 @@ impl HeadFault {
         }
     }
 
+    pub(super) const BARE_LINE_FEED: Self =
+        Self::bad_field("a line ends without a carriage return");
     pub(super) const CONTROL: Self = Self::bad_field("a control character in the request head");
 
     /// A chunked body of which nothing was passed on yet.

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use http::{Method, Uri, Version};
 
 use super::fault::HeadFault;
-use crate::fields::{Fields, LineFault, name};
+use crate::fields::{Fields, name};
 use crate::message::{Request, is_option};
 use crate::proxy::headers::{ADDED, ADDED_BYTES};
-use crate::syntax::{self, Limits};
+use crate::syntax::{self, Limits, Lines, Next};
 
 /// The `http` crate takes no longer target.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
@@ -26,10 +26,7 @@ const USUAL_FIELDS: usize = 16;
 /// A head as far as it has arrived. Offsets are from its first byte.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    /// Where the line begins that has not ended yet.
-    line: usize,
-    /// No end of a line is before here.
-    seen: usize,
+    lines: Lines,
     start: Option<StartLine>,
     has_empty_line: bool,
     fields: Fields,
@@ -84,56 +81,33 @@ pub(super) enum BodyFraming {
 }
 
 impl Head {
-    /// Goes on with the head that `bytes` begin with; they begin the same way at every call.
+    /// Goes on with the head that `bytes` begin with; they begin the same way at every call. What can be
+    /// said of a line that has not ended is said at once: a client that waits for an answer sends no more.
     pub(super) fn scan(&mut self, bytes: &[u8], limits: Limits) -> Scan {
+        let most = limits.size as usize;
         loop {
-            let Some(end) = memchr::memchr(b'\n', &bytes[self.seen..]) else {
-                return self.partial(bytes, limits);
+            let (line, at) = match self.lines.next(bytes) {
+                Next::Line(line, at) => (line, at),
+                Next::Incomplete if bytes.len() > most => return Scan::Refused(self.too_large()),
+                Next::Incomplete => return Scan::Incomplete,
+                Next::BareLineFeed => return Scan::Refused(HeadFault::BARE_LINE_FEED),
+                Next::Control => return Scan::Refused(HeadFault::CONTROL),
             };
-            let end = self.seen + end;
-            if end >= limits.size as usize {
+            let length = self.lines.length();
+            if length > most {
                 return Scan::Refused(self.too_large());
             }
-            let at = mem::replace(&mut self.line, end + 1);
-            let line = &bytes[at..end];
-            self.seen = end + 1;
-            let judged = match line {
-                [b'\r'] if self.start.is_some() => return self.complete(end + 1),
+            match line {
+                [] if self.start.is_some() => return self.complete(length),
                 // RFC 9112 section 2.2: one empty line before a request is forgiven.
-                [b'\r'] if !self.has_empty_line => {
-                    self.has_empty_line = true;
-                    continue;
+                [] if !self.has_empty_line => self.has_empty_line = true,
+                line => {
+                    if let Err(fault) = self.judge(line, at, bytes.len(), limits) {
+                        return Scan::Refused(fault);
+                    }
                 }
-                [line @ .., b'\r'] => self.judge(line, at, bytes.len(), limits),
-                _ => Err(HeadFault::bad_field(
-                    "a line ends without a carriage return",
-                )),
-            };
-            if let Err(fault) = judged {
-                return Scan::Refused(fault);
             }
         }
-    }
-
-    /// The last line has not ended. What can be said of it already is said now, because a client
-    /// that waits for an answer sends no more.
-    fn partial(&mut self, bytes: &[u8], limits: Limits) -> Scan {
-        if bytes.len() > limits.size as usize {
-            return Scan::Refused(self.too_large());
-        }
-        let fresh = &bytes[self.seen..];
-        let judged = match fresh {
-            // The line feed may be the next byte.
-            [fresh @ .., b'\r'] => fresh,
-            fresh => fresh,
-        };
-        // A carriage return at the end of the last read was not followed by its line feed.
-        let had_return = self.seen > self.line && bytes[self.seen - 1] == b'\r';
-        if !syntax::are_value(judged) || (had_return && !fresh.is_empty()) {
-            return Scan::Refused(HeadFault::CONTROL);
-        }
-        self.seen = bytes.len();
-        Scan::Incomplete
     }
 
     fn too_large(&self) -> HeadFault {
@@ -166,10 +140,8 @@ impl Head {
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), HeadFault> {
-        let field = self.fields.append_line(line).map_err(|fault| match fault {
-            LineFault::Value => HeadFault::CONTROL,
-            fault => HeadFault::bad_field(fault.words()),
-        })?;
+        let field = self.fields.append_clean_line(line);
+        let field = field.map_err(|fault| HeadFault::bad_field(fault.words()))?;
         let name = field.name;
         // As it came: white space where none is customary makes another number to some.
         let raw = &line[name.as_bytes().len() + 1..];

@@ -12,19 +12,16 @@ use hyper::ext::ReasonPhrase;
 
 use crate::fields::{Fields, name};
 use crate::message::{Response, is_option};
-use crate::syntax::{self, Limits, content_length, may_have_body};
+use crate::syntax::{Limits, Lines, Next, content_length, may_have_body};
 use crate::upstream::Error;
 
 /// What most answers have at most.
 const USUAL_FIELDS: usize = 16;
 
-/// A head as far as it has arrived; offsets are from its first byte.
+/// A head as far as it has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
-    /// Where the line begins that has not ended yet.
-    line: usize,
-    /// No end of a line is between there and here.
-    seen: usize,
+    lines: Lines,
     start: Option<StatusLine>,
     fields: Fields,
 }
@@ -76,24 +73,23 @@ impl Scanner {
         if bytes[..n] != START[..n] {
             return Err(garbage("it does not begin with a status line"));
         }
-        while let Some(end) = memchr::memchr(b'\n', &bytes[self.seen..]) {
-            let end = self.seen + end;
-            if end >= limits.size as usize {
+        let most = limits.size as usize;
+        loop {
+            let line = match self.lines.next(bytes) {
+                Next::Line(line, _) => line,
+                Next::Incomplete if bytes.len() > most => return Err(Error::TooLarge),
+                Next::Incomplete => return Ok(None),
+                Next::BareLineFeed => return Err(garbage("a line of its head ends without CR")),
+                Next::Control => return Err(garbage("a control character in its head")),
+            };
+            let length = self.lines.length();
+            if length > most {
                 return Err(Error::TooLarge);
             }
-            let [line @ .., b'\r'] = &bytes[self.line..end] else {
-                return Err(garbage("a line of its head ends without CR"));
-            };
-            (self.line, self.seen) = (end + 1, end + 1);
             if line.is_empty() && self.start.is_some() {
-                return Ok(Some((end + 1, self.take(is_to_head)?)));
+                return Ok(Some((length, self.take(is_to_head)?)));
             }
             self.judge(line, bytes.len(), limits)?;
-        }
-        self.seen = bytes.len();
-        match self.seen > limits.size as usize {
-            true => Err(Error::TooLarge),
-            false => Ok(None),
         }
     }
 
@@ -110,7 +106,7 @@ impl Scanner {
             let bytes = read.min(limits.size as usize);
             self.fields = Fields::with_capacity(USUAL_FIELDS, bytes);
         }
-        match self.fields.append_line(line) {
+        match self.fields.append_clean_line(line) {
             Ok(_) => Ok(()),
             Err(fault) => Err(garbage(fault.words())),
         }
@@ -171,7 +167,7 @@ impl StatusLine {
         let status = StatusCode::from_bytes(status).map_err(|_| fault())?;
         let reason = match reason {
             [] => b"",
-            [b' ', reason @ ..] if syntax::are_value(reason) => reason,
+            [b' ', reason @ ..] => reason,
             _ => return Err(fault()),
         };
         let is_usual = status.canonical_reason().map(str::as_bytes) == Some(reason);
