@@ -7,9 +7,8 @@
 use bytes::Bytes;
 
 use super::integer::Reader;
-use super::predefined::FIELDS;
 use super::table::Table;
-use super::{Field, Malformed, OVERHEAD, Pseudo, huffman};
+use super::{Field, Malformed, OVERHEAD, Pseudo, huffman, predefined};
 use crate::fields::{Name, Value};
 
 /// Sizes of the table that may be told at the beginning of a block (RFC 7541 section 4.2).
@@ -132,8 +131,8 @@ impl Decoder {
     #[inline]
     fn indexed(&self, index: usize) -> Result<Field<'_>, Malformed> {
         let index = index.checked_sub(1).ok_or(Malformed)?;
-        match FIELDS.get(index) {
-            Some(field) => Ok(field.clone()),
+        match predefined::field(index) {
+            Some(field) => Ok(field),
             None => Ok(entry(&self.table, index)?.field()),
         }
     }
@@ -152,8 +151,8 @@ impl Decoder {
                 let text = string(block, &mut self.name)?;
                 (Named::new(text), text.len())
             }
-            Some(index) => match FIELDS.get(index) {
-                Some(field) => Named::of(field),
+            Some(index) => match predefined::field(index) {
+                Some(field) => Named::of(&field),
                 None => {
                     let entry = entry(&self.table, index)?;
                     (entry.copy_name(&mut self.name), entry.name_length)
@@ -177,7 +176,7 @@ impl Decoder {
 /// The entry of `table` whose index is 1 more than `index`, behind the predefined fields.
 #[inline]
 fn entry(table: &Table<Entry>, index: usize) -> Result<&Entry, Malformed> {
-    let newer = index.checked_sub(FIELDS.len()).ok_or(Malformed)?;
+    let newer = index.checked_sub(predefined::COUNT).ok_or(Malformed)?;
     table.entry(newer).ok_or(Malformed)
 }
 

@@ -1,19 +1,19 @@
 //! The fields that every peer knows (RFC 7541 appendix A), finished at compile time.
 //!
-//! To clone one takes no memory, and nothing of it is validated again.
+//! To give one away takes no memory, and nothing of it is validated again.
 
 use bytes::Bytes;
 
 use super::{Field, Pseudo};
 use crate::fields::{Name, Value};
 
-/// Index of the first field that is none of HTTP/2's own.
-const FIRST: usize = 15;
+/// How many there are; the first has the index 1.
+pub(super) const COUNT: usize = PSEUDO.len() + HEADERS.len();
 /// Places where the index of a name may be found.
 const PLACES: usize = 128;
 
-/// The fields, the first of which has the index 1.
-pub(super) static FIELDS: [Field<'static>; 61] = [
+/// Those of HTTP/2's own, the first of which has the index 1.
+static PSEUDO: [Field<'static>; 14] = [
     pseudo(Pseudo::Authority, b""),
     pseudo(Pseudo::Method, b"GET"),
     pseudo(Pseudo::Method, b"POST"),
@@ -28,6 +28,10 @@ pub(super) static FIELDS: [Field<'static>; 61] = [
     pseudo(Pseudo::Status, b"400"),
     pseudo(Pseudo::Status, b"404"),
     pseudo(Pseudo::Status, b"500"),
+];
+
+/// The others, behind them.
+static HEADERS: [(Name<'static>, Value<'static>); 47] = [
     header("accept-charset", ""),
     header("accept-encoding", "gzip, deflate"),
     header("accept-language", ""),
@@ -77,72 +81,34 @@ pub(super) static FIELDS: [Field<'static>; 61] = [
     header("www-authenticate", ""),
 ];
 
-/// The names of those that are none of HTTP/2's own, in their order.
-const NAMES: [&str; 47] = [
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "accept-ranges",
-    "accept",
-    "access-control-allow-origin",
-    "age",
-    "allow",
-    "authorization",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-location",
-    "content-range",
-    "content-type",
-    "cookie",
-    "date",
-    "etag",
-    "expect",
-    "expires",
-    "from",
-    "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "last-modified",
-    "link",
-    "location",
-    "max-forwards",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "range",
-    "referer",
-    "refresh",
-    "retry-after",
-    "server",
-    "set-cookie",
-    "strict-transport-security",
-    "transfer-encoding",
-    "user-agent",
-    "vary",
-    "via",
-    "www-authenticate",
-];
-
-/// The index of each name, at the first free place from that on which its mark says.
+/// The index of the first field with each name, at the first free place from that on which the name's
+/// mark says.
 const INDICES: [u8; PLACES] = indices();
 
 const fn indices() -> [u8; PLACES] {
     let mut indices = [0; PLACES];
     let mut at = 0;
-    while at < NAMES.len() {
-        let mut place = Name::from_static(NAMES[at]).mark() as usize % PLACES;
+    while at < HEADERS.len() {
+        let mut place = HEADERS[at].0.mark() as usize % PLACES;
         while indices[place] != 0 {
             place = (place + 1) % PLACES;
         }
-        indices[place] = (FIRST + at) as u8;
+        indices[place] = (PSEUDO.len() + 1 + at) as u8;
         at += 1;
     }
     indices
+}
+
+/// The field whose index is 1 more than `at`.
+#[inline]
+pub(super) fn field(at: usize) -> Option<Field<'static>> {
+    match at.checked_sub(PSEUDO.len()) {
+        None => PSEUDO.get(at).cloned(),
+        Some(at) => {
+            let (name, value) = HEADERS.get(at)?;
+            Some(Field::Header(*name, *value))
+        }
+    }
 }
 
 /// The first index of a field with this name; 0 where there is none.
@@ -151,8 +117,8 @@ pub(super) fn index(name: Name<'_>) -> u8 {
     let mut place = name.mark() as usize % PLACES;
     loop {
         let index = INDICES[place];
-        let text = usize::from(index).checked_sub(FIRST).map(|at| NAMES[at]);
-        if text.is_none_or(|text| text.as_bytes() == name.as_bytes()) {
+        let at = usize::from(index).checked_sub(PSEUDO.len() + 1);
+        if at.is_none_or(|at| HEADERS[at].0 == name) {
             return index;
         }
         place = (place + 1) % PLACES;
@@ -163,8 +129,8 @@ const fn pseudo(name: Pseudo, value: &'static [u8]) -> Field<'static> {
     Field::Pseudo(name, Bytes::from_static(value))
 }
 
-const fn header(name: &'static str, value: &'static str) -> Field<'static> {
-    Field::Header(Name::from_static(name), Value::from_static(value))
+const fn header(name: &'static str, value: &'static str) -> (Name<'static>, Value<'static>) {
+    (Name::from_static(name), Value::from_static(value))
 }
 
 #[cfg(test)]
@@ -173,11 +139,12 @@ mod tests {
 
     #[test]
     fn every_name_has_the_index_of_its_field() {
-        for (at, field) in FIELDS.iter().enumerate() {
-            if let Field::Header(name, _) = field {
-                assert_eq!(usize::from(index(*name)), at + 1, "{name:?}");
+        for at in 0..COUNT {
+            if let Some(Field::Header(name, _)) = field(at) {
+                assert_eq!(usize::from(index(name)), at + 1, "{name:?}");
             }
         }
+        assert_eq!(field(COUNT), None);
         for other in ["upgrade", "x-custom", "date2", "hos"] {
             assert_eq!(index(Name::from_static(other)), 0, "{other}");
         }
@@ -185,10 +152,19 @@ mod tests {
 
     #[test]
     fn the_corners_are_where_the_specification_has_them() {
-        assert_eq!(FIELDS[2 - 1], pseudo(Pseudo::Method, b"GET"));
-        assert_eq!(FIELDS[8 - 1], pseudo(Pseudo::Status, b"200"));
-        assert_eq!(FIELDS[14 - 1], pseudo(Pseudo::Status, b"500"));
-        assert_eq!(FIELDS[16 - 1], header("accept-encoding", "gzip, deflate"));
-        assert_eq!(FIELDS[61 - 1], header("www-authenticate", ""));
+        let header = |name, value| {
+            let (name, value) = header(name, value);
+            Field::Header(name, value)
+        };
+        for (index, expected) in [
+            (2, pseudo(Pseudo::Method, b"GET")),
+            (8, pseudo(Pseudo::Status, b"200")),
+            (14, pseudo(Pseudo::Status, b"500")),
+            (15, header("accept-charset", "")),
+            (16, header("accept-encoding", "gzip, deflate")),
+            (61, header("www-authenticate", "")),
+        ] {
+            assert_eq!(field(index - 1), Some(expected));
+        }
     }
 }

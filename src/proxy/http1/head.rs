@@ -22,6 +22,8 @@ const MAX_TARGET: usize = u16::MAX as usize - 1;
 const MAX_METHOD: usize = 32;
 /// What most requests have at most, beside what they get on their way.
 const USUAL_FIELDS: usize = 16;
+/// Bytes of the lines of most requests' fields, likewise; what was read may have a body in it.
+const USUAL_BYTES: usize = 768;
 
 /// A head as far as it has arrived. Offsets are from its first byte.
 #[derive(Debug, Default)]
@@ -133,7 +135,7 @@ impl Head {
             return Err(HeadFault::TOO_MANY);
         }
         if !self.fields.has_room() {
-            let bytes = read.min(limits.size as usize) + ADDED_BYTES;
+            let bytes = read.min(USUAL_BYTES) + ADDED_BYTES;
             self.fields = Fields::with_capacity(USUAL_FIELDS + ADDED, bytes);
         }
         self.field(line)

@@ -17,6 +17,8 @@ use crate::upstream::Error;
 
 /// What most answers have at most.
 const USUAL_FIELDS: usize = 16;
+/// Bytes of the lines of most answers' fields, at most; what was read may have the body in it.
+const USUAL_BYTES: usize = 768;
 
 /// A head as far as it has arrived.
 #[derive(Debug, Default)]
@@ -103,8 +105,7 @@ impl Scanner {
             return Err(Error::TooLarge);
         }
         if !self.fields.has_room() {
-            let bytes = read.min(limits.size as usize);
-            self.fields = Fields::with_capacity(USUAL_FIELDS, bytes);
+            self.fields = Fields::with_capacity(USUAL_FIELDS, read.min(USUAL_BYTES));
         }
         match self.fields.append_clean_line(line) {
             Ok(_) => Ok(()),
