@@ -14,7 +14,7 @@ pub fn check<B>(request: &Request<B>) -> Result<Option<String>, String> {
     checks::request(request).map_err(|refusal| format!("{refusal:?}"))
 }
 
-/// Whether `Connection` lists what it must not.
+/// Whether `Connection` lists what it must not, or too much.
 pub fn is_abusive(fields: &Fields) -> bool {
-    headers::connection_options(fields) == ConnectionOptions::Abusive
+    headers::connection_options(fields) != ConnectionOptions::Fair
 }
