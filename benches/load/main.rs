@@ -225,11 +225,17 @@ fn start_application(directory: &Path) -> Result<(Ports, Process)> {
     Ok((ports, process))
 }
 
-/// As it may be typed again.
+/// As it may be typed again, from where it was typed: where that is concerns nobody.
 fn command() -> String {
+    let here = std::env::current_dir().ok();
+    let here = here.map(|here| format!("{}/", here.display()));
     let arguments = std::env::args()
         .skip(1)
-        .filter(|argument| argument != "--bench");
+        .filter(|argument| argument != "--bench")
+        .map(|argument| match &here {
+            Some(here) => argument.replace(here, ""),
+            None => argument,
+        });
     let arguments: Vec<String> = arguments.collect();
     if arguments.is_empty() {
         return "cargo bench --bench load".to_owned();
