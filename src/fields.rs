@@ -122,11 +122,6 @@ impl Fields {
         self.lines.is_empty()
     }
 
-    /// Whether memory was taken.
-    pub fn has_room(&self) -> bool {
-        self.lines.capacity() > 0
-    }
-
     /// All of them, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         self.lines.iter().map(|line| self.field(*line))
@@ -197,14 +192,6 @@ impl Fields {
     pub fn append_number(&mut self, name: Name<'_>, number: u64) {
         let digits = number.to_string();
         self.append(name, Value::known(digits.as_bytes()));
-    }
-
-    /// Adds a field that nobody may index who passes it on.
-    pub fn append_sensitive(&mut self, name: Name<'_>, value: Value<'_>) {
-        self.append(name, value);
-        if let Some(line) = self.lines.last_mut() {
-            line.is_sensitive = true;
-        }
     }
 
     /// Adds the field of a line of an HTTP/1 section without its end, and gives it.
@@ -347,6 +334,17 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
     value
 }
 
+/// As the `http` crate has one.
+impl<'a> From<(&'a HeaderName, &'a HeaderValue)> for Field<'a> {
+    fn from((name, value): (&'a HeaderName, &'a HeaderValue)) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            is_sensitive: value.is_sensitive(),
+        }
+    }
+}
+
 /// As the `http` crate has them, which takes a quote for part of a name: whoever gave them has seen to
 /// that.
 impl From<&HeaderMap> for Fields {
@@ -355,10 +353,10 @@ impl From<&HeaderMap> for Fields {
             .iter()
             .map(|(name, value)| name.as_str().len() + SEPARATOR.len() + value.len() + END.len());
         let mut fields = Self::with_capacity(map.len(), bytes.sum());
-        for (name, value) in map {
-            match value.is_sensitive() {
-                true => fields.append_sensitive(name.into(), value.into()),
-                false => fields.append(name.into(), value.into()),
+        for field in map.into_iter().map(Field::from) {
+            fields.append(field.name, field.value);
+            if let Some(line) = fields.lines.last_mut() {
+                line.is_sensitive = field.is_sensitive;
             }
         }
         fields

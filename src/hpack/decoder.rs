@@ -511,6 +511,7 @@ pub(in crate::hpack) mod tests {
             ("", "x"),
             ("X-Upper", "x"),
             ("with space", "x"),
+            ("quo\"ted", "x"),
             ("a:b", "x"),
             ("obs\u{e9}", "x"),
             ("x", "a\rb"),
@@ -616,6 +617,31 @@ pub(in crate::hpack) mod tests {
         block.extend(b"\x01x");
         let fields = decoded(&mut decoder, &block).unwrap();
         assert_eq!(fields, [field("content-type", "x")]);
+    }
+
+    /// Whether there is nothing but `bytes` in the memory that they are in.
+    fn owns_no_more(bytes: Bytes) -> bool {
+        let length = bytes.len();
+        let address = bytes.as_ptr();
+        // What is alone in its memory is turned without a copy into what knows how large that is.
+        let memory = bytes.try_into_mut().unwrap();
+        memory.as_ptr() == address && memory.capacity() == length
+    }
+
+    #[test]
+    fn what_is_kept_owns_no_more_than_its_size() {
+        let coded = huffman_coded(b"a-value-that-is-coded");
+        let mut block = inserted(b":path", b"/some/path");
+        block.extend([&[0x44, 0x80 | coded.len() as u8], &coded[..]].concat());
+        let mut decoder = Decoder::new(4096);
+        let mut values = Vec::new();
+        let outcome = decoder.decode(&block, |field| match field {
+            Field::Pseudo(Pseudo::Path, value) => values.push(value),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!((outcome, values.len()), (Ok(()), 2));
+        drop(decoder);
+        assert!(values.into_iter().all(owns_no_more));
     }
 
     #[test]

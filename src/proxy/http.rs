@@ -193,7 +193,7 @@ fn to_upstream(
 ) -> Result<(), Refusal> {
     let is_http2 = context.worker.upstream.is_http2();
     let fields = &mut request.fields;
-    let left = headers::strip_hop_by_hop(fields);
+    let takes_trailers = headers::strip_hop_by_hop(fields);
     headers::set_forwarded(fields, &context.forwarding, host);
     headers::ensure_request_id(fields);
     // An HTTP/1.0 client may name no host; the application, asked in HTTP/1.1, must hear one.
@@ -204,7 +204,7 @@ fn to_upstream(
         return set_authority(request, host);
     }
     headers::join_cookies(fields);
-    if left.takes_trailers {
+    if takes_trailers {
         // RFC 9110 section 10.1.4: TE is for this hop, and has to say so.
         fields.set(name::CONNECTION, Value::from_static("te"));
     }
@@ -235,7 +235,7 @@ fn to_downstream(
 ) -> Response<ResponseBody> {
     let idle = context.worker.policy.http.stream_idle_timeout;
     let mut response = response.map(|body| ResponseBody::upstream(body, exchange, idle));
-    if headers::strip_hop_by_hop(&mut response.fields).takes_trailers {
+    if headers::strip_hop_by_hop(&mut response.fields) {
         response.fields.remove(name::TE);
     }
     response

@@ -59,19 +59,11 @@ pub(in crate::proxy) fn connection_options(fields: &Fields) -> ConnectionOptions
     }
 }
 
-/// What a message has once that was removed which belongs to one hop alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::proxy) struct Left {
-    /// `TE: trailers`, and no other TE.
-    pub(in crate::proxy) takes_trailers: bool,
-}
-
-/// Removes what belongs to one hop alone.
-///
-/// `TE: trailers` is put back: it says that the client takes trailers, and so do we.
-pub(in crate::proxy) fn strip_hop_by_hop(fields: &mut Fields) -> Left {
+/// Removes what belongs to one hop alone. Whether `TE: trailers` is put back: it says that the client
+/// takes trailers, and so do we.
+pub(in crate::proxy) fn strip_hop_by_hop(fields: &mut Fields) -> bool {
     if !fields.has_any(&FIXED) {
-        return Left::default();
+        return false;
     }
     let names: Vec<String> = listed(fields).map(str::to_ascii_lowercase).collect();
     for listed in names.iter().filter_map(|name| Name::new(name.as_bytes())) {
@@ -84,7 +76,7 @@ pub(in crate::proxy) fn strip_hop_by_hop(fields: &mut Fields) -> Left {
     if takes_trailers {
         fields.append(name::TE, Value::from_static("trailers"));
     }
-    Left { takes_trailers }
+    takes_trailers
 }
 
 fn takes_trailers(fields: &Fields) -> bool {

@@ -134,7 +134,7 @@ impl Head {
         if self.fields.len() == usize::from(limits.fields) {
             return Err(HeadFault::TOO_MANY);
         }
-        if !self.fields.has_room() {
+        if self.fields.is_empty() {
             let bytes = read.min(USUAL_BYTES) + ADDED_BYTES;
             self.fields = Fields::with_capacity(USUAL_FIELDS + ADDED, bytes);
         }

@@ -84,7 +84,7 @@ impl Section {
         } else if name == name::TE {
             self.is_malformed |= value != "trailers";
         }
-        if !self.fields.has_room() {
+        if self.fields.is_empty() {
             let bytes = (self.room * USUAL_FIELD).min(self.most) + ADDED_BYTES;
             self.fields = Fields::with_capacity(self.room, bytes);
         }

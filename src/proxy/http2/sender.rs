@@ -14,7 +14,7 @@ use super::head::OF_CONNECTION;
 use super::output::Output;
 use super::stream::AnswerHalf;
 use super::window::{self, SendWindow};
-use crate::fields::{Field, Fields, name};
+use crate::fields::{Field, name};
 use crate::hpack::Encoder;
 use crate::message::Response;
 use crate::proxy::body::ResponseBody;
@@ -165,7 +165,7 @@ impl Sender {
     fn trailers(&mut self, id: u32, trailers: &HeaderMap) {
         self.block.clear();
         self.encoder.begin(&mut self.block);
-        for field in Fields::from(trailers).iter() {
+        for field in trailers.into_iter().map(Field::from) {
             self.encoder.field(field, &mut self.block);
         }
         self.output.headers(id, END_STREAM, &self.block);

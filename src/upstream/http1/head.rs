@@ -104,7 +104,7 @@ impl Scanner {
         if self.fields.len() == usize::from(limits.fields) {
             return Err(Error::TooLarge);
         }
-        if !self.fields.has_room() {
+        if self.fields.is_empty() {
             self.fields = Fields::with_capacity(USUAL_FIELDS, read.min(USUAL_BYTES));
         }
         match self.fields.append_clean_line(line) {
@@ -137,31 +137,9 @@ impl StatusLine {
     /// in what some send).
     fn parse(line: &[u8]) -> Result<Self, Error> {
         let fault = || garbage("its status line is none");
-        let (version, rest) = match line {
-            [
-                b'H',
-                b'T',
-                b'T',
-                b'P',
-                b'/',
-                b'1',
-                b'.',
-                b'1',
-                b' ',
-                rest @ ..,
-            ] => (Version::HTTP_11, rest),
-            [
-                b'H',
-                b'T',
-                b'T',
-                b'P',
-                b'/',
-                b'1',
-                b'.',
-                b'0',
-                b' ',
-                rest @ ..,
-            ] => (Version::HTTP_10, rest),
+        let (version, rest) = match line.split_at_checked(b"HTTP/1.1 ".len()) {
+            Some((b"HTTP/1.1 ", rest)) => (Version::HTTP_11, rest),
+            Some((b"HTTP/1.0 ", rest)) => (Version::HTTP_10, rest),
             _ => return Err(fault()),
         };
         let (status, reason) = rest.split_at_checked(3).ok_or_else(fault)?;
