@@ -7,7 +7,6 @@
 //! unambiguous.
 
 mod activity;
-mod alarm;
 mod body;
 mod checks;
 mod connection;

@@ -10,12 +10,8 @@
 
 mod budget;
 mod data;
-mod frame;
 mod head;
-mod keepalive;
 mod leaving;
-mod output;
-mod ready;
 mod receive;
 mod requests;
 mod sender;
@@ -24,7 +20,6 @@ mod stream;
 mod tunnel;
 mod turns;
 mod upload;
-mod window;
 
 use std::collections::VecDeque;
 use std::io;
@@ -41,22 +36,22 @@ use super::downstream::Downstream;
 use super::http::Handling;
 use super::serve::{self, Failure};
 use crate::hpack::{self, Decoder};
+use crate::http2::block::Begun;
+use crate::http2::frame::Kind;
+pub(super) use crate::http2::frame::Reason;
+use crate::http2::intake::At;
+use crate::http2::keepalive::{self, Due, Keepalive};
+use crate::http2::ready::Ready;
+use crate::http2::sending::Sender;
+use crate::http2::window::{self, ReceiveWindow};
 use crate::message::{Read, Request};
 use budget::Budget;
-use frame::Kind;
-pub(super) use frame::Reason;
 use head::Known;
-use keepalive::{Due, Keepalive};
 use leaving::Leaving;
-use ready::Ready;
-use receive::At;
-use requests::Begun;
-use sender::Sender;
 use settings::Settings;
 use stream::{By, Past, Streams};
 pub(super) use tunnel::Tunnel;
 pub(super) use upload::Incoming as Body;
-use window::ReceiveWindow;
 
 /// Receive window of one stream.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -136,11 +131,9 @@ impl<F: Handling> Connection<F> {
         let policy = Arc::clone(&context.worker.policy);
         let ready = Arc::new(Ready::default());
         let mut window = ReceiveWindow::new(window::INITIAL);
-        let mut sender = Sender::new();
+        let mut sender = Sender::default();
         let settings = Settings::new(most, policy.http.max_header_size);
-        sender
-            .output
-            .frame(Kind::Settings, 0, 0, &settings.payload());
+        sender.output.frame(Kind::Settings, 0, 0, &settings.told());
         let by = window.widen(CONNECTION_WINDOW);
         sender.output.window_update(0, by);
         Self {
@@ -210,7 +203,7 @@ impl<F: Handling> Connection<F> {
     fn poll_input(&mut self, cx: &mut TaskContext<'_>) -> Input {
         let mut sum = 0;
         while sum < READ_A_TURN {
-            if self.sender.output.len() >= MOST_UNSAID {
+            if self.sender.output.unwritten() >= MOST_UNSAID {
                 return Input::HeldBack;
             }
             if self.is_at_rest {
@@ -256,10 +249,10 @@ impl<F: Handling> Connection<F> {
     }
 
     fn poll_output(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        let before = self.sender.output.len();
+        let before = self.sender.output.unwritten();
         let polled = self.sender.output.poll_write(&mut *self.stream, cx);
         self.budget
-            .wrote(before.saturating_sub(self.sender.output.len()));
+            .wrote(before.saturating_sub(self.sender.output.unwritten()));
         polled
     }
 

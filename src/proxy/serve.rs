@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::activity::Watch;
-use super::alarm::Alarm;
 use super::connection::Context;
 use super::entitlement::{self, Vigil};
 use super::http2::Reason;
 use super::recycle::Recycling;
+use crate::alarm::Alarm;
 use crate::config;
 use crate::drain::{Signal, Stage};
 use crate::tls::ClientFault;

@@ -19,6 +19,8 @@ const FLOORS: [&[&str]; 6] = [
         "fields",
         "message",
         "hpack",
+        "http2",
+        "alarm",
         "telemetry",
         "drain",
         "readiness",
@@ -34,10 +36,10 @@ const FLOORS: [&[&str]; 6] = [
 /// TLS reads from a sniffed socket and says goodbye with a linger, both of `net`; numbers and
 /// records take their labels from what a handshake settled, which is of `tls`. Readiness connects to
 /// the application through `net`, and HTTP/2 needs a place for its streams, which is `drain`. Fields are read by the grammar of `syntax`, and
-/// both messages and header blocks are made of them. The
-/// admin port tells what `reload` publishes and asks for what a signal asks for. What `inject` finds in
+/// both messages and header blocks are made of them; trailers leave over HTTP/2 as blocks, and a clock
+/// tells when a silent peer is asked. The admin port tells what `reload` publishes and asks for what a signal asks for. What `inject` finds in
 /// a manifest is told as `check` tells it.
-const SIDEWAYS: [(&str, &str); 13] = [
+const SIDEWAYS: [(&str, &str); 16] = [
     ("proxy", "upstream"),
     ("main", "cli"),
     ("tls", "net"),
@@ -48,6 +50,9 @@ const SIDEWAYS: [(&str, &str); 13] = [
     ("message", "syntax"),
     ("message", "fields"),
     ("hpack", "fields"),
+    ("http2", "alarm"),
+    ("http2", "fields"),
+    ("http2", "hpack"),
     ("admin", "reload"),
     ("admin", "signal"),
     ("inject", "check"),

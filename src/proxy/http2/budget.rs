@@ -8,7 +8,7 @@
 
 use tokio::time::Instant;
 
-use super::frame::{Header, Kind, Reason};
+use crate::http2::frame::{Header, Kind, Reason};
 
 /// What a client may spend before it has earned anything.
 const RESERVE: i64 = 1000;

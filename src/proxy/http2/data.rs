@@ -6,38 +6,18 @@
 use http::HeaderMap;
 
 use super::Connection;
-use super::frame::{END_STREAM, Fault, HEADER, Header, PADDED, Reason};
-use super::receive::At;
 use super::stream::{By, Stream};
+use crate::http2::frame::{END_STREAM, Fault, HEADER, Header, Reason};
+use crate::http2::intake::{At, Data};
 use crate::message::Read;
 use crate::proxy::http::Handling;
 
-/// A DATA frame of an open stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Data {
-    stream: u32,
-    left: usize,
-    padding: usize,
-    is_end: bool,
-}
-
 impl<F: Handling> Connection<F> {
     pub(super) fn begin_data(&mut self, header: Header, read: &mut Read) -> Result<bool, Fault> {
-        let (mut taken, mut padding) = (HEADER, 0);
-        let mut left = header.length;
-        if header.has(PADDED) {
-            // RFC 9113 section 6.1.
-            if left == 0 {
-                return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
-            }
-            let Some(length) = read.get(HEADER) else {
-                return Ok(false);
-            };
-            padding = usize::from(*length);
-            (taken, left) = (taken + 1, left - 1);
-            let data = left.checked_sub(padding);
-            left = data.ok_or(Fault::Connection(Reason::PROTOCOL_ERROR))?;
-        }
+        let Some((data, before)) = Data::open(header, read)? else {
+            return Ok(false);
+        };
+        let left = data.left;
         self.window
             .arrived(header.length)
             .map_err(Fault::Connection)?;
@@ -58,7 +38,7 @@ impl<F: Handling> Connection<F> {
         if left == 0 && !header.has(END_STREAM) {
             self.budget.empty_data().map_err(Fault::Connection)?;
         }
-        read.skip(taken);
+        read.skip(before);
         let overhead = header.length - left;
         if overhead > 0 {
             if let Some(by) = stream.request.window.taken(overhead) {
@@ -66,14 +46,9 @@ impl<F: Handling> Connection<F> {
             }
             self.grant_taken(overhead);
         }
-        self.at = At::Data(Data {
-            stream: id,
-            left,
-            padding,
-            is_end: header.has(END_STREAM),
-        });
+        self.at = At::Data(data);
         if left == 0 {
-            self.end_data(id, padding, header.has(END_STREAM));
+            self.end_data(data);
         }
         Ok(true)
     }
@@ -105,14 +80,14 @@ impl<F: Handling> Connection<F> {
         let left = data.left - n;
         self.at = At::Data(Data { left, ..data });
         if left == 0 {
-            self.end_data(data.stream, data.padding, data.is_end);
+            self.end_data(data);
         }
     }
 
-    fn end_data(&mut self, id: u32, padding: usize, is_end: bool) {
-        self.at = At::nothing(padding);
-        if is_end {
-            self.end_request(id, None);
+    fn end_data(&mut self, data: Data) {
+        self.at = At::nothing(data.padding);
+        if data.is_end {
+            self.end_request(data.stream, None);
         }
     }
 

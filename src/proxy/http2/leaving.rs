@@ -4,8 +4,8 @@
 //! that is served, and then it is told which stream was the last. Invariant: a stream at or below the
 //! last one that was named is answered.
 
-use super::frame::{Kind, Reason};
 use super::{Connection, Phase};
+use crate::http2::frame::{Kind, Reason};
 use crate::proxy::http::Handling;
 
 /// What the client is asked with.

@@ -3,39 +3,17 @@
 //! DATA is passed on as it arrives, everything else when the frame is whole. Each frame is paid for
 //! before it is looked at. Invariant: nothing of a frame that may not come now is looked at.
 
-use super::data::Data;
-use super::frame::{self, ACK, Fault, HEADER, Header, Kind, Reason};
-use super::requests::{Begun, depends_on_itself};
-use super::settings::Change;
 use super::stream::By;
 use super::{Connection, leaving};
+use crate::http2::block;
+use crate::http2::frame::{self, ACK, Fault, HEADER, Header, Kind, Reason};
+use crate::http2::intake::{self, At};
+use crate::http2::settings::Change;
 use crate::message::Read;
 use crate::proxy::http::Handling;
 
 /// RFC 9113 section 3.4: the client's first bytes, before its first frame.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// What the next byte is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
-    /// The preface, of which so much has come.
-    Preface(usize),
-    /// A frame; its header if that has been looked at.
-    Frame(Option<Header>),
-    Data(Data),
-    /// So many bytes that say nothing.
-    Nothing(usize),
-}
-
-impl At {
-    /// At so many bytes that say nothing, and then the next frame.
-    pub(super) fn nothing(bytes: usize) -> Self {
-        match bytes {
-            0 => Self::Frame(None),
-            bytes => Self::Nothing(bytes),
-        }
-    }
-}
 
 impl<F: Handling> Connection<F> {
     /// Takes what has been read, as far as it goes.
@@ -111,13 +89,15 @@ impl<F: Handling> Connection<F> {
         match header.kind {
             Kind::Headers => self.headers(header, payload)?,
             Kind::Continuation => self.continuation(header, payload)?,
-            Kind::Priority => depends_on_itself(header.stream, payload)?,
+            Kind::Priority if block::depends(header.stream, payload) => {
+                return Err(Fault::Stream(header.stream, Reason::PROTOCOL_ERROR));
+            }
             Kind::RstStream => self.reset_by_client(header.stream)?,
             Kind::Settings => self.settings(header, payload)?,
             Kind::Ping => self.ping(header, payload),
             Kind::GoAway => self.leaves(),
             Kind::WindowUpdate => self.window_update(header.stream, payload)?,
-            Kind::Data | Kind::PushPromise | Kind::Unknown => {}
+            Kind::Data | Kind::Priority | Kind::PushPromise | Kind::Unknown => {}
         }
         self.passed(header, read);
         Ok(true)
@@ -131,23 +111,8 @@ impl<F: Handling> Connection<F> {
 
     /// Whether a frame with `header` may come now.
     fn admit(&mut self, header: Header) -> Result<(), Fault> {
-        header.check()?;
-        let wrong = Err(Fault::Connection(Reason::PROTOCOL_ERROR));
-        if !self.settings.is_opened {
-            // RFC 9113 section 3.4.
-            if header.kind != Kind::Settings || header.has(ACK) {
-                return wrong;
-            }
-            self.settings.is_opened = true;
-        }
-        // RFC 9113 section 6.10: nothing between the frames of a header block.
-        let is_next =
-            |begun: &Begun| header.kind == Kind::Continuation && header.stream == begun.stream();
-        match &self.begun {
-            Some(begun) if !is_next(begun) => return wrong,
-            None if header.kind == Kind::Continuation => return wrong,
-            _ => {}
-        }
+        let is_opened = &mut self.settings.theirs.is_opened;
+        intake::admit(header, is_opened, self.begun.as_ref())?;
         self.budget.frame(header).map_err(Fault::Connection)
     }
 
@@ -167,7 +132,7 @@ impl<F: Handling> Connection<F> {
         }
         let (streams, encoder) = (&mut self.streams, &mut self.sender.encoder);
         let mut widens = false;
-        let taken = self.settings.take(payload, |change| {
+        let taken = self.settings.theirs.take(payload, |change| {
             match change {
                 Change::Table(size) => encoder.limit(size),
                 Change::Window(by) => {
@@ -176,6 +141,8 @@ impl<F: Handling> Connection<F> {
                         stream.answer.window.change(by)?;
                     }
                 }
+                // A client is sent no requests.
+                Change::Streams(_) | Change::ConnectProtocol(_) => {}
             }
             Ok(())
         });

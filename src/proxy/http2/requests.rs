@@ -9,71 +9,34 @@ use std::sync::Arc;
 use http::{Method, Version};
 use hyper::ext::Protocol;
 
-use super::frame::{self, END_HEADERS, END_STREAM, Fault, Header, Reason};
 use super::head::{Section, Unsound};
 use super::stream::{By, RequestHalf};
-use super::window::{ReceiveWindow, SendWindow};
 use super::{Connection, STREAM_WINDOW, upload};
 use crate::fields::name;
+use crate::http2::block::First;
+use crate::http2::frame::{END_HEADERS, END_STREAM, Fault, Header, Reason};
+use crate::http2::window::{ReceiveWindow, SendWindow};
 use crate::message::Request;
 use crate::proxy::body::Incoming;
 use crate::proxy::http as handling;
 use crate::proxy::http::Handling;
 use crate::proxy::http1::HeadFault;
 
-/// Frames of a header block beyond those that the largest section fills.
-const SPARE_CONTINUATIONS: usize = 8;
-
-/// A header block that has begun.
-#[derive(Debug)]
-pub(super) struct Begun {
-    header: Header,
-    depends_on_itself: bool,
-    block: Vec<u8>,
-    frames: usize,
-}
-
-impl Begun {
-    /// The stream whose block it is.
-    pub(super) fn stream(&self) -> u32 {
-        self.header.stream
-    }
-}
-
 impl<F: Handling> Connection<F> {
     pub(super) fn headers(&mut self, header: Header, payload: &[u8]) -> Result<(), Fault> {
-        let mut block = frame::unpadded(header, payload)?;
-        let mut depends = Ok(());
-        if header.has(frame::PRIORITIZED) {
-            let too_short = Fault::Connection(Reason::FRAME_SIZE_ERROR);
-            let (priority, rest) = block.split_at_checked(5).ok_or(too_short)?;
-            depends = depends_on_itself(header.stream, priority);
-            block = rest;
-        }
+        let first = First::of(header, payload)?;
         if header.has(END_HEADERS) {
-            return self.section(header, depends.is_err(), block);
+            return self.section(header, first.depends_on_itself, first.block);
         }
-        self.begun = Some(Begun {
-            header,
-            depends_on_itself: depends.is_err(),
-            block: block.to_vec(),
-            frames: 0,
-        });
+        self.begun = Some(first.begin(header));
         Ok(())
     }
 
     pub(super) fn continuation(&mut self, header: Header, payload: &[u8]) -> Result<(), Fault> {
-        let most = self.settings.most_header_bytes;
         let Some(begun) = &mut self.begun else {
             return Err(Fault::Connection(Reason::PROTOCOL_ERROR));
         };
-        begun.block.extend_from_slice(payload);
-        begun.frames += 1;
-        // What says less than it is long says nothing (CVE-2024-24549 and others).
-        let most_frames = most / frame::LARGEST + SPARE_CONTINUATIONS;
-        if begun.block.len() > most + frame::LARGEST || begun.frames > most_frames {
-            return Err(Fault::Connection(Reason::ENHANCE_YOUR_CALM));
-        }
+        begun.append(payload, self.settings.most_header_bytes)?;
         if !header.has(END_HEADERS) {
             return Ok(());
         }
@@ -161,7 +124,7 @@ impl<F: Handling> Connection<F> {
         let Some(stream) = self.streams.find(id) else {
             return Ok(());
         };
-        stream.answer.is_head = is_head;
+        stream.is_head = is_head;
         let mut body = upload::Incoming::default();
         if !is_over {
             let expects = request.fields.has(name::EXPECT);
@@ -183,15 +146,7 @@ impl<F: Handling> Connection<F> {
             left,
             is_tunnel,
         };
-        let window = SendWindow::new(self.settings.initial_window);
+        let window = SendWindow::new(self.settings.theirs.initial_window);
         self.streams.open(id, half, window);
-    }
-}
-
-/// Whether the priority that a frame on stream `id` has is none (RFC 7540 section 5.3.1).
-pub(super) fn depends_on_itself(id: u32, priority: &[u8]) -> Result<(), Fault> {
-    match priority.first_chunk() {
-        Some(on) if frame::identifier(*on) == id => Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
-        _ => Ok(()),
     }
 }

@@ -4,12 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
 
-use bytes::Bytes;
-use http::HeaderMap;
-
-use super::ready::{Ready, StreamWake};
 use super::upload::Source;
-use super::window::{ReceiveWindow, SendWindow};
+use crate::http2::ready::{Ready, StreamWake};
+use crate::http2::sending::SendHalf;
+use crate::http2::window::{ReceiveWindow, SendWindow};
 use crate::proxy::body::ResponseBody;
 
 /// One stream.
@@ -21,6 +19,8 @@ pub(super) struct Stream<F> {
     pub(super) handling: Pin<Box<Option<F>>>,
     pub(super) request: RequestHalf,
     pub(super) answer: AnswerHalf,
+    /// The method was HEAD.
+    pub(super) is_head: bool,
 }
 
 /// What comes from the client.
@@ -37,32 +37,7 @@ pub(super) struct RequestHalf {
 }
 
 /// What goes to the client.
-pub(super) struct AnswerHalf {
-    pub(super) window: SendWindow,
-    /// What gives the pieces, from the head on to the end.
-    pub(super) body: Option<ResponseBody>,
-    /// What was given and is not written yet.
-    pub(super) piece: Bytes,
-    pub(super) trailers: Option<HeaderMap>,
-    /// Nothing comes behind the piece and the trailers.
-    pub(super) is_last: bool,
-    /// All of it is written.
-    pub(super) is_over: bool,
-    /// The method was HEAD.
-    pub(super) is_head: bool,
-}
-
-impl AnswerHalf {
-    /// Whether its head is written.
-    pub(super) fn is_begun(&self) -> bool {
-        self.is_over || self.body.is_some()
-    }
-
-    /// Whether there is something to write, or to ask for.
-    pub(super) fn is_open(&self) -> bool {
-        self.body.is_some()
-    }
-}
+pub(super) type AnswerHalf = SendHalf<ResponseBody>;
 
 /// The streams of a connection that are open.
 #[allow(
@@ -105,18 +80,11 @@ impl<F> Streams<F> {
 
     /// Opens `id`, which is higher than all before.
     pub(super) fn open(&mut self, id: u32, request: RequestHalf, window: SendWindow) {
-        let answer = AnswerHalf {
-            window,
-            body: None,
-            piece: Bytes::new(),
-            trailers: None,
-            is_last: false,
-            is_over: false,
-            is_head: false,
-        };
+        let answer = AnswerHalf::new(window);
         let stream = match self.spare.pop() {
             Some(mut stream) => {
                 (stream.id, stream.request, stream.answer) = (id, request, answer);
+                stream.is_head = false;
                 stream
             }
             None => {
@@ -128,6 +96,7 @@ impl<F> Streams<F> {
                     handling: Box::pin(None),
                     request,
                     answer,
+                    is_head: false,
                 })
             }
         };
@@ -143,9 +112,7 @@ impl<F> Streams<F> {
         let mut stream = self.open.remove(place);
         stream.handling.set(None);
         stream.request.source = None;
-        stream.answer.body = None;
-        stream.answer.piece = Bytes::new();
-        stream.answer.trailers = None;
+        stream.answer.clear();
         self.spare.push(stream);
         true
     }
@@ -208,7 +175,7 @@ impl Past {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::http2::window;
+    use crate::http2::window;
 
     fn half() -> RequestHalf {
         RequestHalf {

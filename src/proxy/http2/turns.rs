@@ -5,10 +5,10 @@
 
 use std::task::{Context as TaskContext, Poll};
 
-use super::Connection;
-use super::frame::Reason;
-use super::sender::Sent;
 use super::stream::By;
+use super::{Connection, sender};
+use crate::http2::frame::Reason;
+use crate::http2::sending::Sent;
 use crate::message::Response;
 use crate::proxy::body::{RequestBodyFailure, ResponseBody};
 use crate::proxy::error::Unanswered;
@@ -19,7 +19,7 @@ impl<F: Handling> Connection<F> {
     /// Whether a stream waits for its turn and could use it.
     pub(super) fn may_give_turns(&mut self) -> bool {
         self.collect();
-        !self.turns.is_empty() && self.sender.output.len() < self.most_unwritten()
+        !self.turns.is_empty() && self.sender.output.unwritten() < self.most_unwritten()
     }
 
     /// Gives every stream that has something to do its turn.
@@ -71,13 +71,16 @@ impl<F: Handling> Connection<F> {
         {
             stream.handling.set(None);
             match answered {
-                Ok(response) => self.sender.begin(id, &mut stream.answer, response),
+                Ok(response) => {
+                    let (answer, is_head) = (&mut stream.answer, stream.is_head);
+                    sender::begin(&mut self.sender, id, answer, is_head, response);
+                }
                 Err(Unanswered) => return self.reset(id, Reason::REFUSED_STREAM),
             }
         }
         if let Some(source) = &stream.request.source {
             if source.take_wants_continue() && !stream.answer.is_begun() {
-                self.sender.go_on(id);
+                sender::go_on(&mut self.sender, id);
             }
             if let Some(by) = stream.request.window.taken(source.take_taken())
                 && !stream.request.is_over
@@ -92,7 +95,12 @@ impl<F: Handling> Connection<F> {
                 Sent::Over => (stream.answer.body, stream.answer.is_over) = (None, true),
                 Sent::HasMore if stream.wake.claim_turn() => self.turns.push_back(id),
                 Sent::HasMore => {}
-                Sent::Waits | Sent::Blocked => {}
+                Sent::Waits => {}
+                Sent::Blocked => {
+                    if let Some(body) = &mut stream.answer.body {
+                        body.wait_for_client();
+                    }
+                }
                 Sent::Failed(error) => {
                     let reason = reset_for(&error);
                     tracing::debug!(%error, %reason, "an answer broke off");
@@ -106,7 +114,8 @@ impl<F: Handling> Connection<F> {
     /// Begins to answer a request that nobody is to handle.
     pub(super) fn answer(&mut self, id: u32, response: Response<ResponseBody>) {
         if let Some(stream) = self.streams.find(id) {
-            self.sender.begin(id, &mut stream.answer, response);
+            let (answer, is_head) = (&mut stream.answer, stream.is_head);
+            sender::begin(&mut self.sender, id, answer, is_head, response);
         }
     }
 

@@ -4,26 +4,23 @@
 //! anew. Whoever takes it may be the connection's own task or another. Invariant: a body that ends
 //! early ends in a failure.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use super::ready::{Ready, StreamWake};
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::http2::pieces::Pieces;
+use crate::http2::ready::{Ready, StreamWake};
 use crate::proxy::body::RequestBodyFailure;
 
 /// So much is taken of one stream, or of all together, before the connection is woken to grant it anew:
 /// a client that has used its windows up is never left waiting.
 const MUCH: usize = STREAM_WINDOW as usize / 2;
 const MUCH_OF_ALL: usize = CONNECTION_WINDOW as usize / 4;
-
-/// Pieces that are smaller are put together while they wait.
-const SMALL: usize = 1024;
 
 /// The end at which the body is read; by default of none.
 #[derive(Default)]
@@ -40,9 +37,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    pieces: VecDeque<Bytes>,
-    /// Small pieces behind these, in one: each by itself would take several times its length.
-    tail: BytesMut,
+    pieces: Pieces,
     trailers: Option<HeaderMap>,
     /// Bytes of a declared length that nobody was given yet.
     left: Option<u64>,
@@ -72,8 +67,7 @@ pub(super) fn body(
 ) -> (Source, Incoming) {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
-            pieces: VecDeque::new(),
-            tail: BytesMut::new(),
+            pieces: Pieces::default(),
             trailers: None,
             left: length,
             end: End::Open,
@@ -103,7 +97,7 @@ impl Source {
         if state.is_given_up {
             return false;
         }
-        state.push(piece);
+        state.pieces.push(piece);
         state.tell();
         true
     }
@@ -138,31 +132,6 @@ impl State {
             reader.wake();
         }
     }
-
-    fn push(&mut self, piece: Bytes) {
-        if piece.len() < SMALL && !self.pieces.is_empty() {
-            self.tail.extend_from_slice(&piece);
-            return;
-        }
-        if !self.tail.is_empty() {
-            let tail = self.tail.split().freeze();
-            self.pieces.push_back(tail);
-        }
-        self.pieces.push_back(piece);
-    }
-
-    fn pop(&mut self) -> Option<Bytes> {
-        let rest = || Some(self.tail.split().freeze()).filter(|rest| !rest.is_empty());
-        self.pieces.pop_front().or_else(rest)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.tail.is_empty()
-    }
-
-    fn unread(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum::<usize>() + self.tail.len()
-    }
 }
 
 impl Drop for Source {
@@ -185,7 +154,7 @@ impl Incoming {
             return Poll::Ready(None);
         };
         let mut state = shared.state();
-        if let Some(piece) = state.pop() {
+        if let Some(piece) = state.pieces.pop() {
             let n = piece.len();
             state.taken += n;
             if let Some(left) = &mut state.left {
@@ -222,7 +191,7 @@ impl Incoming {
     pub(in crate::proxy) fn is_end_stream(&self) -> bool {
         self.0.as_ref().is_none_or(|shared| {
             let state = shared.state();
-            state.is_empty() && state.trailers.is_none() && state.end == End::Over
+            state.pieces.is_empty() && state.trailers.is_none() && state.end == End::Over
         })
     }
 
@@ -238,7 +207,9 @@ impl Incoming {
 
     /// How many bytes have come and were not taken.
     pub(in crate::proxy) fn unread(&self) -> usize {
-        self.0.as_ref().map_or(0, |shared| shared.state().unread())
+        self.0
+            .as_ref()
+            .map_or(0, |shared| shared.state().pieces.len())
     }
 }
 
@@ -254,8 +225,7 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         let Some(shared) = &self.0 else { return };
         let mut state = shared.state();
-        let unread = state.unread();
-        (state.pieces, state.tail) = (VecDeque::new(), BytesMut::new());
+        let unread = std::mem::take(&mut state.pieces).len();
         state.is_given_up = true;
         drop(state);
         shared.ready.add_taken(unread);
@@ -297,21 +267,6 @@ mod tests {
         assert!(matches!(incoming.poll_frame(&mut cx), Poll::Ready(None)));
         assert_eq!(source.take_taken(), 5);
         assert_eq!((ready.take_taken(), ready.take_taken()), (5, 0));
-    }
-
-    #[test]
-    fn small_pieces_that_wait_are_one_and_stay_where_they_are() {
-        let mut cx = Context::from_waker(Waker::noop());
-        let (source, mut incoming, _) = two_ends(None);
-        let large = vec![b'x'; SMALL];
-        for piece in [&b"a"[..], b"b", b"c", &large, b"d", b"e"] {
-            source.push(Bytes::copy_from_slice(piece));
-        }
-        assert_eq!(incoming.unread(), 5 + SMALL);
-        for piece in [&b"a"[..], b"bc", &large, b"de"] {
-            assert_eq!(data(incoming.poll_frame(&mut cx)), piece);
-        }
-        assert!(incoming.poll_frame(&mut cx).is_pending());
     }
 
     #[test]

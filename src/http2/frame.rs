@@ -3,35 +3,45 @@
 use std::fmt;
 
 /// Bytes of a frame header (RFC 9113 section 4.1).
-pub(super) const HEADER: usize = 9;
+pub const HEADER: usize = 9;
 /// The largest payload that is taken: what RFC 9113 section 4.2 has where nothing else was said.
-pub(super) const LARGEST: usize = 16 * 1024;
+pub const LARGEST: usize = 16 * 1024;
 /// All of a stream identifier but the reserved bit.
 const STREAM: u32 = 0x7fff_ffff;
 
 /// A flag of SETTINGS and PING.
-pub(super) const ACK: u8 = 0x01;
+pub const ACK: u8 = 0x01;
 /// A flag of DATA and HEADERS.
-pub(super) const END_STREAM: u8 = 0x01;
+pub const END_STREAM: u8 = 0x01;
 /// A flag of HEADERS and CONTINUATION.
-pub(super) const END_HEADERS: u8 = 0x04;
+pub const END_HEADERS: u8 = 0x04;
 /// A flag of DATA and HEADERS.
-pub(super) const PADDED: u8 = 0x08;
+pub const PADDED: u8 = 0x08;
 /// A flag of HEADERS.
-pub(super) const PRIORITIZED: u8 = 0x20;
+pub const PRIORITIZED: u8 = 0x20;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A piece of a body.
     Data,
+    /// A header section, or its beginning.
     Headers,
+    /// Deprecated, and passed over.
     Priority,
+    /// The end of a stream.
     RstStream,
+    /// What its sender lets the peer do.
     Settings,
+    /// What nobody is asked for here.
     PushPromise,
+    /// A question whether somebody is there, or the answer.
     Ping,
+    /// The end of new streams.
     GoAway,
+    /// More that the peer may send.
     WindowUpdate,
+    /// More of a header section.
     Continuation,
     /// To be ignored (RFC 9113 section 4.1).
     Unknown,
@@ -39,21 +49,24 @@ pub(super) enum Kind {
 
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub struct Header {
     /// Bytes of the payload.
-    pub(super) length: usize,
-    pub(super) kind: Kind,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
+    pub length: usize,
+    /// What the frame is.
+    pub kind: Kind,
+    /// What its kind has flags for.
+    pub flags: u8,
+    /// The stream; 0 is all of the connection.
+    pub stream: u32,
 }
 
 /// Why a stream or a connection ends (RFC 9113 section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) struct Reason(pub(super) u32);
+pub struct Reason(pub u32);
 
 /// What is wrong, and with what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// RFC 9113 section 5.4.1.
     Connection(Reason),
     /// RFC 9113 section 5.4.2.
@@ -85,7 +98,7 @@ impl Kind {
 
 impl Header {
     /// Reads one from the first bytes of `bytes`, if they are there.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let [high, middle, low, kind, flags, stream @ ..] = *bytes.first_chunk::<HEADER>()?;
         Some(Self {
             length: u32::from_be_bytes([0, high, middle, low]) as usize,
@@ -96,14 +109,15 @@ impl Header {
     }
 
     /// Writes one behind `out`.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
+    pub fn write(self, out: &mut Vec<u8>) {
         let [_, high, middle, low] = (self.length as u32).to_be_bytes();
         let [a, b, c, d] = self.stream.to_be_bytes();
         let kind = self.kind.code();
         out.extend_from_slice(&[high, middle, low, kind, self.flags, a, b, c, d]);
     }
 
-    pub(super) fn has(self, flag: u8) -> bool {
+    /// Whether `flag` is set.
+    pub fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
@@ -111,7 +125,7 @@ impl Header {
     ///
     /// # Errors
     /// FRAME_SIZE_ERROR, and PROTOCOL_ERROR for a frame of a stream on none, or the other way round.
-    pub(super) fn check(self) -> Result<(), Fault> {
+    pub fn check(self) -> Result<(), Fault> {
         let is_sized = self.length <= LARGEST
             && match self.kind {
                 Kind::Priority => self.length == 5,
@@ -131,7 +145,7 @@ impl Header {
             }
             Kind::Settings | Kind::Ping | Kind::GoAway => self.stream == 0,
             Kind::WindowUpdate | Kind::Unknown => true,
-            // RFC 9113 section 8.4: a client pushes nothing.
+            // RFC 9113 section 8.4: a client pushes nothing, and our own connections forbid it.
             Kind::PushPromise => false,
         };
         match is_placed {
@@ -142,7 +156,7 @@ impl Header {
 }
 
 /// A stream identifier, or what else is written as one: 31 bits, and one that says nothing.
-pub(super) fn identifier(bytes: [u8; 4]) -> u32 {
+pub fn identifier(bytes: [u8; 4]) -> u32 {
     u32::from_be_bytes(bytes) & STREAM
 }
 
@@ -150,7 +164,7 @@ pub(super) fn identifier(bytes: [u8; 4]) -> u32 {
 ///
 /// # Errors
 /// When there is more padding than payload.
-pub(super) fn unpadded(header: Header, payload: &[u8]) -> Result<&[u8], Fault> {
+pub fn unpadded(header: Header, payload: &[u8]) -> Result<&[u8], Fault> {
     if !header.has(PADDED) {
         return Ok(payload);
     }
@@ -162,17 +176,26 @@ pub(super) fn unpadded(header: Header, payload: &[u8]) -> Result<&[u8], Fault> {
 }
 
 impl Reason {
-    pub(super) const NO_ERROR: Self = Self(0);
-    pub(super) const PROTOCOL_ERROR: Self = Self(1);
-    pub(super) const INTERNAL_ERROR: Self = Self(2);
-    pub(super) const FLOW_CONTROL_ERROR: Self = Self(3);
-    pub(super) const STREAM_CLOSED: Self = Self(5);
-    pub(super) const FRAME_SIZE_ERROR: Self = Self(6);
-    pub(super) const REFUSED_STREAM: Self = Self(7);
-    pub(super) const CANCEL: Self = Self(8);
-    pub(super) const COMPRESSION_ERROR: Self = Self(9);
-    /// What a client is told that sends too much of what moves nothing.
-    pub(in crate::proxy) const ENHANCE_YOUR_CALM: Self = Self(11);
+    /// Nothing is wrong.
+    pub const NO_ERROR: Self = Self(0);
+    /// What none of the others says.
+    pub const PROTOCOL_ERROR: Self = Self(1);
+    /// Something went wrong on this side.
+    pub const INTERNAL_ERROR: Self = Self(2);
+    /// More than the windows allow.
+    pub const FLOW_CONTROL_ERROR: Self = Self(3);
+    /// A frame on a stream that is over.
+    pub const STREAM_CLOSED: Self = Self(5);
+    /// A frame of a size that its kind does not have.
+    pub const FRAME_SIZE_ERROR: Self = Self(6);
+    /// Nothing was done for the stream.
+    pub const REFUSED_STREAM: Self = Self(7);
+    /// The stream is not needed any more.
+    pub const CANCEL: Self = Self(8);
+    /// A header block that cannot be read.
+    pub const COMPRESSION_ERROR: Self = Self(9);
+    /// What a peer is told that sends too much of what moves nothing.
+    pub const ENHANCE_YOUR_CALM: Self = Self(11);
 }
 
 impl fmt::Display for Reason {

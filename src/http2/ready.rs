@@ -11,11 +11,11 @@ use std::task::{Wake, Waker};
 
 /// The streams of one connection that have something to do.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub struct Ready {
     queue: Mutex<Queue>,
     /// Whether there is something in it, for those who need not look.
     has_streams: AtomicBool,
-    /// Bytes of uploads that were taken, or will never be, since this was last asked for.
+    /// Bytes of bodies that were taken, or will never be, since this was last asked for.
     taken: AtomicUsize,
 }
 
@@ -27,7 +27,7 @@ struct Queue {
 
 /// What wakes one stream, and then another that takes its place.
 #[derive(Debug)]
-pub(super) struct StreamWake {
+pub struct StreamWake {
     stream: AtomicU32,
     is_queued: AtomicBool,
     ready: Arc<Ready>,
@@ -35,12 +35,12 @@ pub(super) struct StreamWake {
 
 impl Ready {
     /// Has `connection` woken when a stream has something to do.
-    pub(super) fn attach(&self, connection: Waker) {
+    pub fn attach(&self, connection: Waker) {
         self.queue().connection = Some(connection);
     }
 
     /// Puts the streams that have something to do behind `turns`.
-    pub(super) fn take(&self, turns: &mut VecDeque<u32>) {
+    pub fn take(&self, turns: &mut VecDeque<u32>) {
         if self.has_streams.load(Acquire) {
             let mut queue = self.queue();
             turns.extend(queue.streams.iter().copied());
@@ -49,13 +49,13 @@ impl Ready {
         }
     }
 
-    /// `n` bytes of uploads were taken, or will never be.
-    pub(super) fn add_taken(&self, n: usize) -> usize {
+    /// `n` bytes of bodies were taken, or will never be.
+    pub fn add_taken(&self, n: usize) -> usize {
         self.taken.fetch_add(n, Relaxed) + n
     }
 
     /// How many were since this was last asked.
-    pub(super) fn take_taken(&self) -> usize {
+    pub fn take_taken(&self) -> usize {
         match self.taken.load(Relaxed) {
             0 => 0,
             _ => self.taken.swap(0, Relaxed),
@@ -69,7 +69,8 @@ impl Ready {
 }
 
 impl StreamWake {
-    pub(super) fn new(ready: &Arc<Ready>) -> Arc<Self> {
+    /// A waker for a stream of the connection with this queue.
+    pub fn new(ready: &Arc<Ready>) -> Arc<Self> {
         Arc::new(Self {
             stream: AtomicU32::new(0),
             is_queued: AtomicBool::new(false),
@@ -78,22 +79,23 @@ impl StreamWake {
     }
 
     /// From now on it is `stream` that is woken, whatever became of the one before.
-    pub(super) fn is_for(&self, stream: u32) {
+    pub fn is_for(&self, stream: u32) {
         self.stream.store(stream, Relaxed);
         self.begin_turn();
     }
 
     /// The stream is to have a turn; `false` when it has one coming.
-    pub(super) fn claim_turn(&self) -> bool {
+    pub fn claim_turn(&self) -> bool {
         !self.is_queued.load(Relaxed) && !self.is_queued.swap(true, Relaxed)
     }
 
     /// The stream has its turn: what happens from now on puts it into the queue again.
-    pub(super) fn begin_turn(&self) {
+    pub fn begin_turn(&self) {
         self.is_queued.store(false, Relaxed);
     }
 
-    pub(super) fn ready(&self) -> &Arc<Ready> {
+    /// The queue it puts its stream in.
+    pub fn ready(&self) -> &Arc<Ready> {
         &self.ready
     }
 }

@@ -3,17 +3,17 @@
 use super::frame::Reason;
 
 /// What either side may send before anything else was said (RFC 9113 section 6.9.2).
-pub(super) const INITIAL: u32 = 65_535;
+pub const INITIAL: u32 = 65_535;
 /// RFC 9113 section 6.9.1.
 const LARGEST: i64 = (1 << 31) - 1;
 
 /// What we may send, on a stream or on all together: below nothing when a setting shrank it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SendWindow(i64);
+pub struct SendWindow(i64);
 
-/// What the client may send, on a stream or on all together.
+/// What the peer may send, on a stream or on all together.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ReceiveWindow {
+pub struct ReceiveWindow {
     size: u32,
     /// What it may send now.
     open: u32,
@@ -22,25 +22,26 @@ pub(super) struct ReceiveWindow {
 }
 
 impl SendWindow {
-    pub(super) fn new(size: u32) -> Self {
+    /// One of `size` bytes.
+    pub fn new(size: u32) -> Self {
         Self(i64::from(size))
     }
 
     /// How many of `wanted` bytes may be sent.
-    pub(super) fn allows(self, wanted: usize) -> usize {
+    pub fn allows(self, wanted: usize) -> usize {
         usize::try_from(self.0).map_or(0, |open| open.min(wanted))
     }
 
     /// `n` bytes that it allowed are sent.
-    pub(super) fn sent(&mut self, n: usize) {
+    pub fn sent(&mut self, n: usize) {
         self.0 -= n as i64;
     }
 
-    /// The client widens it, or a setting changes it.
+    /// The peer widens it, or a setting changes it.
     ///
     /// # Errors
     /// When it would be larger than a window may be.
-    pub(super) fn change(&mut self, by: i64) -> Result<(), Reason> {
+    pub fn change(&mut self, by: i64) -> Result<(), Reason> {
         let changed = self.0.saturating_add(by);
         if changed > LARGEST {
             return Err(Reason::FLOW_CONTROL_ERROR);
@@ -51,8 +52,8 @@ impl SendWindow {
 }
 
 impl ReceiveWindow {
-    /// One of `size` bytes, which is what the client knows.
-    pub(super) fn new(size: u32) -> Self {
+    /// One of `size` bytes, which is what the peer knows.
+    pub fn new(size: u32) -> Self {
         Self {
             size,
             open: size,
@@ -60,8 +61,8 @@ impl ReceiveWindow {
         }
     }
 
-    /// Widens it to `size`; what the client has to be told.
-    pub(super) fn widen(&mut self, size: u32) -> u32 {
+    /// Widens it to `size`; what the peer has to be told.
+    pub fn widen(&mut self, size: u32) -> u32 {
         let by = size.saturating_sub(self.size);
         self.size += by;
         self.open += by;
@@ -72,15 +73,15 @@ impl ReceiveWindow {
     ///
     /// # Errors
     /// When they are more than was granted.
-    pub(super) fn arrived(&mut self, n: usize) -> Result<(), Reason> {
+    pub fn arrived(&mut self, n: usize) -> Result<(), Reason> {
         let open = u32::try_from(n).ok().and_then(|n| self.open.checked_sub(n));
         self.open = open.ok_or(Reason::FLOW_CONTROL_ERROR)?;
         Ok(())
     }
 
-    /// `n` bytes that had come were taken, or thrown away. What the client has to be told of it, if
+    /// `n` bytes that had come were taken, or thrown away. What the peer has to be told of it, if
     /// anything: half a window at once, as every word costs both sides something.
-    pub(super) fn taken(&mut self, n: usize) -> Option<u32> {
+    pub fn taken(&mut self, n: usize) -> Option<u32> {
         self.taken += n as u32;
         if self.taken < self.size / 2 {
             return None;

@@ -1,4 +1,4 @@
-//! Whether a silent client is still there (RFC 9113 section 6.7).
+//! Whether a silent peer is still there (RFC 9113 section 6.7).
 //!
 //! One that has said nothing for an interval is asked, and is given up when it says nothing then
 //! either. Invariant: the path of a request costs a flag, no look at the clock.
@@ -8,33 +8,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::proxy::alarm::Alarm;
+use crate::alarm::Alarm;
 
-/// What a silent client is asked with.
-pub(super) const QUESTION: [u8; 8] = *b"anybody?";
-/// Without an answer to a PING for this long the client is gone.
+/// What a silent peer is asked with.
+pub const QUESTION: [u8; 8] = *b"anybody?";
+/// Without an answer to a PING for this long the peer is gone.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection's clock.
-pub(super) struct Keepalive {
+pub struct Keepalive {
     interval: Duration,
     timer: Alarm,
     has_heard: bool,
-    /// How long the client has not answered.
+    /// How long the peer has not answered.
     waited: Option<Duration>,
 }
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
-    /// The client is to be asked.
+pub enum Due {
+    /// The peer is to be asked.
     Question,
     /// It is gone.
     End,
 }
 
 impl Keepalive {
-    pub(super) fn new(interval: Duration) -> Self {
+    /// One that asks a peer which has said nothing for `interval`.
+    pub fn new(interval: Duration) -> Self {
         Self {
             interval,
             timer: Alarm::new(Instant::now() + interval),
@@ -43,13 +44,13 @@ impl Keepalive {
         }
     }
 
-    /// Something came from the client.
-    pub(super) fn heard(&mut self) {
+    /// Something came from the peer.
+    pub fn heard(&mut self) {
         self.has_heard = true;
     }
 
     /// Ready when something is due.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
             ready!(self.timer.poll(cx));
             let step = self.interval.min(PATIENCE);
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_client_is_asked_and_then_given_up() {
+    async fn a_silent_peer_is_asked_and_then_given_up() {
         let mut clock = Keepalive::new(Duration::from_secs(10));
         let begun = Instant::now();
         clock.heard();
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_answers_is_asked_again() {
+    async fn a_peer_that_answers_is_asked_again() {
         let mut clock = Keepalive::new(Duration::from_secs(10));
         for _ in 0..3 {
             let due = std::future::poll_fn(|cx| clock.poll(cx)).await;

@@ -13,14 +13,15 @@ use tokio::time::{Instant, Sleep};
 
 /// A clock that rings once, and again when it is set anew.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub struct Alarm {
     sleep: Pin<Box<Sleep>>,
     /// The runtime knows whom to wake.
     is_set: bool,
 }
 
 impl Alarm {
-    pub(super) fn new(at: Instant) -> Self {
+    /// One that rings `at` that time.
+    pub fn new(at: Instant) -> Self {
         Self {
             sleep: Box::pin(tokio::time::sleep_until(at)),
             is_set: false,
@@ -28,18 +29,18 @@ impl Alarm {
     }
 
     /// When it rings.
-    pub(super) fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> Instant {
         self.sleep.deadline()
     }
 
     /// Has it ring at another time.
-    pub(super) fn set(&mut self, at: Instant) {
+    pub fn set(&mut self, at: Instant) {
         self.sleep.as_mut().reset(at);
         self.is_set = false;
     }
 
     /// Ready when it has rung.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_set && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }

@@ -1,4 +1,4 @@
-//! What waits to be written: frames one behind the other, and the pieces of answers between them.
+//! What waits to be written: frames one behind the other, and the pieces of bodies between them.
 //!
 //! Everything that comes of one turn of the connection goes in one write. Small pieces are copied
 //! behind their frame's header, large ones stay where they are. Invariant: bytes leave in the order
@@ -22,7 +22,7 @@ const USUAL: usize = 16 * 1024;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub struct Output {
     frames: Vec<u8>,
     /// Pieces, each with the place in `frames` that it comes before.
     pieces: Vec<(usize, Bytes)>,
@@ -35,17 +35,17 @@ pub(super) struct Output {
 
 impl Output {
     /// Bytes that wait.
-    pub(super) fn len(&self) -> usize {
+    pub fn unwritten(&self) -> usize {
         self.length - self.written
     }
 
     /// Whether nothing waits, and the stream holds nothing.
-    pub(super) fn is_out(&self) -> bool {
-        self.len() == 0 && !self.is_held
+    pub fn is_out(&self) -> bool {
+        self.unwritten() == 0 && !self.is_held
     }
 
     /// Writes a frame with `payload`.
-    pub(super) fn frame(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
+    pub fn frame(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
         let length = payload.len();
         let header = Header {
             length,
@@ -60,7 +60,7 @@ impl Output {
     }
 
     /// Writes a header section: `block` in as many frames as it takes (RFC 9113 section 4.3).
-    pub(super) fn headers(&mut self, stream: u32, flags: u8, block: &[u8]) {
+    pub fn headers(&mut self, stream: u32, flags: u8, block: &[u8]) {
         use super::frame::END_HEADERS;
         let (mut kind, mut flags) = (Kind::Headers, flags);
         let mut rest = block;
@@ -77,7 +77,7 @@ impl Output {
     }
 
     /// Writes a DATA frame of `piece`.
-    pub(super) fn data(&mut self, stream: u32, flags: u8, piece: Bytes) {
+    pub fn data(&mut self, stream: u32, flags: u8, piece: Bytes) {
         let header = Header {
             length: piece.len(),
             kind: Kind::Data,
@@ -96,18 +96,21 @@ impl Output {
         }
     }
 
-    pub(super) fn reset(&mut self, stream: u32, reason: Reason) {
+    /// Ends a stream.
+    pub fn reset(&mut self, stream: u32, reason: Reason) {
         self.frame(Kind::RstStream, 0, stream, &reason.0.to_be_bytes());
     }
 
-    pub(super) fn go_away(&mut self, last: u32, reason: Reason) {
+    /// Ends the connection for all streams behind `last`.
+    pub fn go_away(&mut self, last: u32, reason: Reason) {
         let mut payload = [0; 8];
         payload[..4].copy_from_slice(&last.to_be_bytes());
         payload[4..].copy_from_slice(&reason.0.to_be_bytes());
         self.frame(Kind::GoAway, 0, 0, &payload);
     }
 
-    pub(super) fn window_update(&mut self, stream: u32, by: u32) {
+    /// Lets the peer send `by` bytes more, on a stream or, with 0, on all together.
+    pub fn window_update(&mut self, stream: u32, by: u32) {
         self.frame(Kind::WindowUpdate, 0, stream, &by.to_be_bytes());
     }
 
@@ -118,7 +121,7 @@ impl Output {
     }
 
     /// Writes what waits; ready with how many bytes the stream has taken when it has taken all of it.
-    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+    pub fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
@@ -181,7 +184,7 @@ impl Output {
     }
 
     /// Gives back what memory is not in use.
-    pub(super) fn shrink(&mut self) {
+    pub fn shrink(&mut self) {
         if self.is_out() {
             *self = Self::default();
         }
@@ -222,7 +225,7 @@ mod tests {
             expected.extend([&[0, a, b, 0, 0], &n.to_be_bytes()[..], &large].concat());
             expected.extend([&[0, 0, 2, 0, 1], &n.to_be_bytes()[..], b"ab"].concat());
         }
-        assert_eq!(output.len(), expected.len());
+        assert_eq!(output.unwritten(), expected.len());
         assert!(written(output).await == expected);
     }
 
