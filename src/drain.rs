@@ -62,11 +62,6 @@ pub struct Signal {
     is_noted: bool,
 }
 
-/// Runs tasks that the drain does not wait for: connections to the application, whose requests
-/// are waited for by themselves.
-#[derive(Debug, Clone, Copy)]
-pub struct Background;
-
 impl Default for Drain {
     fn default() -> Self {
         Self {
@@ -205,20 +200,14 @@ fn wait(
     })
 }
 
-impl<F> hyper::rt::Executor<F> for Background
-where
-    F: Future + Send + 'static,
-    F::Output: Send,
-{
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place such tasks start"
-    )]
-    fn execute(&self, task: F) {
-        tokio::spawn(async move {
-            task.await;
-        });
-    }
+/// Starts a task that the drain does not wait for: a connection to the application, whose requests
+/// are waited for by themselves.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place such tasks start"
+)]
+pub fn in_background(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Header blocks of HTTP/2 as bytes (RFC 7541): those of clients read, those of answers written.
+//! Header blocks of HTTP/2 as bytes (RFC 7541): those of peers read, our own written.
 //!
-//! Pure: no I/O, no frames, and no opinion about what a head may have. What clients repeat is kept as
+//! Pure: no I/O, no frames, and no opinion about what a head may have. What peers repeat is kept as
 //! finished fields, so that one which is told by its index alone is given away as it is.
 //!
-//! A client can make neither side hold more than its table may have, nor read past its block.
+//! A peer can make neither side hold more than its table may have, nor read past its block.
 
 mod decoder;
 mod encoder;
@@ -16,7 +16,7 @@ use crate::fields::{Name, Value};
 use bytes::Bytes;
 
 pub use decoder::Decoder;
-pub use encoder::Encoder;
+pub use encoder::{Asked, Encoder};
 
 /// What a field is counted with beside its name and its value, in bytes (RFC 7541 section 4.1).
 const OVERHEAD: usize = 32;

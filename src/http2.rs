@@ -14,4 +14,16 @@ pub mod pieces;
 pub mod ready;
 pub mod sending;
 pub mod settings;
+pub mod streams;
 pub mod window;
+
+use crate::fields::{NameSet, name};
+
+/// What no message over HTTP/2 has (RFC 9113 section 8.2.2).
+pub const OF_CONNECTION: NameSet<5> = NameSet::new([
+    name::CONNECTION,
+    name::KEEP_ALIVE,
+    name::PROXY_CONNECTION,
+    name::TRANSFER_ENCODING,
+    name::UPGRADE,
+]);

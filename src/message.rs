@@ -9,6 +9,6 @@ mod outgoing;
 mod read;
 
 pub use chunks::{Chunks, Unsound};
-pub use head::{Request, Response};
+pub use head::{Protocol, Request, Response};
 pub use outgoing::{Coding, Interrupted, Outgoing, encode_field, is_option};
 pub use read::Read;

@@ -9,7 +9,6 @@ mod chunked;
 mod lines;
 
 use http::StatusCode;
-use http::header::HeaderName;
 
 pub use bytes::{
     are_value, host_name_length, is_path_and_query, is_token_byte, lower_token, method_length,
@@ -43,11 +42,6 @@ pub struct Limits {
     pub size: u32,
     /// Lines, `--max-headers`.
     pub fields: u16,
-}
-
-/// Whether `name` is a token (RFC 9110 section 5.6.2): the `http` crate lets a quote through.
-pub fn is_token(name: &HeaderName) -> bool {
-    memchr::memchr(b'"', name.as_str().as_bytes()).is_none()
 }
 
 #[cfg(test)]

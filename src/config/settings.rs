@@ -207,7 +207,7 @@ pub struct Settings {
     #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_STREAM_IDLE_TIMEOUT", hide_env_values = true)]
     pub stream_idle_timeout: Option<String>,
 
-    /// Interval of TCP keep-alive and HTTP/2 PING, which find dead peers on both sides, 1s to 9h [default: 30s]
+    /// Interval of TCP keep-alive and HTTP/2 PING, which find dead peers on both sides, 1s to 9h; an application is sent a PING every 5m10s at most, because servers of gRPC take more of them for abuse [default: 30s]
     #[arg(long, value_name = "DURATION", help_heading = TIMEOUTS, env = "TLS_SIDECAR_KEEPALIVE_INTERVAL", hide_env_values = true)]
     pub keepalive_interval: Option<String>,
 

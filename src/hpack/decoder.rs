@@ -1,6 +1,6 @@
-//! Header blocks of clients, decoded.
+//! Header blocks of peers, decoded.
 //!
-//! The fields that a client repeats are in the table as they are given away. What is kept owns memory of
+//! The fields that a peer repeats are in the table as they are given away. What is kept owns memory of
 //! its own, as large as itself, whatever it came in. A field that HTTP does not allow is one all the same:
 //! it has its place in the table, so that the indices of the others stay right.
 

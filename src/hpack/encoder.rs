@@ -1,6 +1,6 @@
-//! Header blocks of answers, encoded.
+//! Header blocks of answers and requests, encoded.
 //!
-//! What comes again at the same place of the next answer is put into the table and told by its index
+//! What comes again at the same place of the next one is put into the table and told by its index
 //! from then on; what is new every time, such as dates and ids, never pushes it out. Strings are not
 //! Huffman coded: that costs more than to encrypt and send the bytes that it spares.
 //!
@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::table::Table;
 use super::{DEFAULT_SIZE, OVERHEAD, integer, predefined};
-use crate::fields::{Field, Name};
+use crate::fields::{Field, Name, Value};
 
 /// Fields of a block whose places are remembered.
 const PLACES: usize = 32;
@@ -28,6 +28,25 @@ const INSERTED: (u8, u8) = (0x40, 0x3f);
 const NOT_INDEXED: (u8, u8) = (0, 0x0f);
 /// and for one that nobody may who passes it on.
 const NEVER_INDEXED: (u8, u8) = (0x10, 0x0f);
+
+/// The names of what is told of a request at places of its own.
+const AUTHORITY: Name<'static> = Name::known(b":authority");
+const PATH: Name<'static> = Name::known(b":path");
+
+/// What a request asks for (RFC 9113 section 8.3.1, RFC 8441 section 4).
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// `:method`
+    pub method: &'a str,
+    /// `:protocol`, of an extended CONNECT.
+    pub protocol: Option<&'a str>,
+    /// `:scheme`
+    pub scheme: &'a str,
+    /// `:authority`
+    pub authority: &'a str,
+    /// `:path`
+    pub path: &'a str,
+}
 
 /// Encodes the header blocks of one connection, in the order in which they are sent, and none that is
 /// not sent.
@@ -113,6 +132,42 @@ impl Encoder {
             }
         };
         block.push(0x80 | index);
+    }
+
+    /// Writes the beginning of the block of a request's head: sizes of the table that were not told, and
+    /// what is `asked` for.
+    pub fn request(&mut self, asked: &Asked<'_>, block: &mut Vec<u8>) {
+        self.begin_at(0, block);
+        match asked.method {
+            "GET" => block.push(0x82),
+            "POST" => block.push(0x83),
+            method => {
+                block.push(2);
+                string(method.as_bytes(), block);
+            }
+        }
+        match asked.scheme {
+            "http" => block.push(0x86),
+            "https" => block.push(0x87),
+            scheme => {
+                block.push(6);
+                string(scheme.as_bytes(), block);
+            }
+        }
+        if let Some(protocol) = asked.protocol {
+            block.push(0);
+            string(b":protocol", block);
+            string(protocol.as_bytes(), block);
+        }
+        let value = Value::known(asked.authority.as_bytes());
+        self.field(Field::new(AUTHORITY, value), block);
+        match asked.path {
+            "/" => block.push(0x84),
+            path => {
+                let value = Value::known(path.as_bytes());
+                self.field(Field::new(PATH, value), block);
+            }
+        }
     }
 
     /// Writes the beginning of the block of trailers: sizes of the table that were not told.
@@ -270,7 +325,6 @@ fn string(text: &[u8], block: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::Value;
     use crate::hpack::decoder::tests::{Owned, owned};
     use crate::hpack::{Decoder, Pseudo};
     use proptest::prelude::*;
@@ -298,6 +352,23 @@ mod tests {
             self.rest(block, vec![Owned::Pseudo(Pseudo::Status, value)], fields)
         }
 
+        /// The block of a request with `fields`, likewise.
+        fn request(&mut self, asked: &Asked<'_>, fields: &[Field<'_>]) -> Vec<u8> {
+            let mut block = Vec::new();
+            self.encoder.request(asked, &mut block);
+            let told = [
+                (Pseudo::Method, Some(asked.method)),
+                (Pseudo::Scheme, Some(asked.scheme)),
+                (Pseudo::Protocol, asked.protocol),
+                (Pseudo::Authority, Some(asked.authority)),
+                (Pseudo::Path, Some(asked.path)),
+            ];
+            let expected = told
+                .into_iter()
+                .filter_map(|(name, value)| Some(Owned::Pseudo(name, value?.as_bytes().to_vec())));
+            self.rest(block, expected.collect(), fields)
+        }
+
         /// The block of trailers, likewise.
         fn trailers(&mut self, fields: &[Field<'_>]) -> Vec<u8> {
             let mut block = Vec::new();
@@ -322,6 +393,36 @@ mod tests {
                 .decode(&block, |field| decoded.push(owned(field)));
             assert_eq!((outcome, decoded), (Ok(()), expected));
             block
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_again_is_told_by_indices() {
+        let mut ends = Ends::new();
+        let asked = Asked {
+            method: "POST",
+            protocol: None,
+            scheme: "http",
+            authority: "a.example",
+            path: "/service/Method",
+        };
+        let fields = [field("te", "trailers"), field("x-a", "b")];
+        let lengths = [0; 4].map(|_| ends.request(&asked, &fields).len());
+        assert_eq!(lengths[2..], [6, 6], "{lengths:?}");
+        // The second time it has come again, and is put into the table.
+        assert!(lengths[0] == lengths[1] && lengths[0] > 40, "{lengths:?}");
+        for (method, protocol, path) in [
+            ("GET", None, "/"),
+            ("DELETE", None, "/service/Method"),
+            ("CONNECT", Some("websocket"), "/chat"),
+        ] {
+            let other = Asked {
+                method,
+                protocol,
+                path,
+                ..asked
+            };
+            ends.request(&other, &fields);
         }
     }
 

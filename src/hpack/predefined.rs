@@ -114,6 +114,14 @@ pub(super) fn field(at: usize) -> Option<Field<'static>> {
 /// The first index of a field with this name; 0 where there is none.
 #[inline]
 pub(super) fn index(name: Name<'_>) -> u8 {
+    match name.as_bytes() {
+        b":authority" => 1,
+        b":path" => 4,
+        _ => header_index(name),
+    }
+}
+
+fn header_index(name: Name<'_>) -> u8 {
     let mut place = name.mark() as usize % PLACES;
     loop {
         let index = INDICES[place];

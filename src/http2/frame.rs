@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// A client's first bytes, before its first frame (RFC 9113 section 3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The first bytes of a server that speaks HTTP/1.
+pub const HTTP1: &[u8] = b"HTTP/1.";
 /// Bytes of a frame header (RFC 9113 section 4.1).
 pub const HEADER: usize = 9;
 /// The largest payload that is taken: what RFC 9113 section 4.2 has where nothing else was said.

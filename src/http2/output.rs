@@ -44,6 +44,11 @@ impl Output {
         self.unwritten() == 0 && !self.is_held
     }
 
+    /// Writes what is no frame: a preface.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.write(|frames| frames.extend_from_slice(bytes));
+    }
+
     /// Writes a frame with `payload`.
     pub fn frame(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
         let length = payload.len();

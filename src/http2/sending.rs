@@ -88,12 +88,11 @@ impl<T> SendHalf<T> {
     pub fn is_open(&self) -> bool {
         self.body.is_some()
     }
+}
 
-    /// Gives up what is not written.
-    pub fn clear(&mut self) {
-        self.body = None;
-        self.piece = Bytes::new();
-        self.trailers = None;
+impl<T> Default for SendHalf<T> {
+    fn default() -> Self {
+        Self::new(SendWindow::default())
     }
 }
 

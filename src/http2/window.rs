@@ -8,11 +8,11 @@ pub const INITIAL: u32 = 65_535;
 const LARGEST: i64 = (1 << 31) - 1;
 
 /// What we may send, on a stream or on all together: below nothing when a setting shrank it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct SendWindow(i64);
 
 /// What the peer may send, on a stream or on all together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct ReceiveWindow {
     size: u32,
     /// What it may send now.

@@ -1,8 +1,32 @@
 //! Messages with their heads as the proxy has them, whatever version of HTTP they came in.
 
+use std::borrow::Cow;
+
 use http::{Extensions, Method, StatusCode, Uri, Version};
 
 use crate::fields::Fields;
+
+/// The protocol that an extended CONNECT asks for (RFC 8441 section 4): among the extensions of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protocol(Cow<'static, str>);
+
+impl Protocol {
+    /// The one with this name.
+    pub const fn from_static(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Protocol {
+    fn from(name: &str) -> Self {
+        Self(Cow::Owned(name.to_owned()))
+    }
+}
 
 /// A request.
 #[derive(Debug)]

@@ -49,7 +49,7 @@ pub(super) fn number_of_fields<B>(request: &Request<B>, most: u16) -> Result<(),
 }
 
 fn method_and_target<B>(request: &Request<B>) -> Result<(), Refusal> {
-    let protocol = request.extensions.get::<hyper::ext::Protocol>();
+    let protocol = request.extensions.get::<crate::message::Protocol>();
     // What is no `Upgrade` would leave a bare CONNECT.
     let is_extended_connect = protocol.is_some_and(|name| is_protocol(name.as_str()));
     match request.method {
@@ -312,7 +312,7 @@ mod tests {
             let mut tunnel = get("https://a/", &[]);
             tunnel.method = Method::CONNECT;
             tunnel.version = Version::HTTP_2;
-            let protocol = hyper::ext::Protocol::from(name);
+            let protocol = crate::message::Protocol::from(name);
             tunnel.extensions.insert(protocol);
             assert_eq!(request(&tunnel).is_ok(), good, "{name:?}");
         }

@@ -244,12 +244,7 @@ impl Answer {
                 "misdirected",
                 "the connection was opened for another name; open one for this name",
             ),
-            Refusal::NoExtendedConnect => Self::new(
-                StatusCode::BAD_GATEWAY,
-                Grpc::Unimplemented,
-                "upstream_no_extended_connect",
-                "the application does not take upgrades over HTTP/2 (RFC 8441)",
-            ),
+            Refusal::NoExtendedConnect => Self::to_upstream(&upstream::Error::NoExtendedConnect),
         }
     }
 
@@ -315,6 +310,12 @@ impl Answer {
                 Grpc::Unavailable,
                 "upstream_headers_too_large",
                 "the application's headers are over --max-header-size or --max-headers",
+            ),
+            Error::NoExtendedConnect => (
+                StatusCode::BAD_GATEWAY,
+                Grpc::Unimplemented,
+                "upstream_no_extended_connect",
+                "the application does not take upgrades over HTTP/2 (RFC 8441)",
             ),
             Error::RequestBody(_) => return Self::to_body(RequestBodyFailure::ClientGone),
         };

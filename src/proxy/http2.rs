@@ -43,13 +43,14 @@ use crate::http2::intake::At;
 use crate::http2::keepalive::{self, Due, Keepalive};
 use crate::http2::ready::Ready;
 use crate::http2::sending::Sender;
+use crate::http2::streams::Streams;
 use crate::http2::window::{self, ReceiveWindow};
 use crate::message::{Read, Request};
 use budget::Budget;
 use head::Known;
 use leaving::Leaving;
 use settings::Settings;
-use stream::{By, Past, Streams};
+use stream::{By, Exchange, Past};
 pub(super) use tunnel::Tunnel;
 pub(super) use upload::Incoming as Body;
 
@@ -77,7 +78,7 @@ pub(super) struct Connection<F> {
     decoder: Decoder,
     known: Known,
     budget: Budget,
-    streams: Streams<F>,
+    streams: Streams<Exchange<F>>,
     past: Past,
     ready: Arc<Ready>,
     /// What `ready` wakes.

@@ -7,14 +7,13 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode, Version};
-use hyper::ext::Protocol;
 
 use super::body::{Exchange, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
 use super::error::Refusal;
 use super::{headers, http1, http2, relay, websocket};
 use crate::fields::{Fields, Name, Value, name};
-use crate::message::{Request, Response, is_option};
+use crate::message::{Protocol, Request, Response, is_option};
 use crate::telemetry::record::CLIENT_GONE;
 use crate::upstream;
 
@@ -173,7 +172,7 @@ impl Switch {
         let tunnel_context = Arc::clone(context);
         context.spawn(async move {
             let _in_flight = in_flight;
-            let application = match upstream::upgraded(response).await {
+            let application = match upstream::upgraded(response) {
                 Ok(application) => application,
                 Err(error) => {
                     tracing::debug!(%error, "application left before the switch");

@@ -4,20 +4,21 @@
 //! requests show that it answers. One failure is looked at again before it counts. Invariant:
 //! an application that closes its port is known to be away within a second.
 
+mod http2;
+
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode, header};
-use hyper::client::conn;
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
 
 use super::Application;
 use crate::config::{self, Address, Protocol, ProxyProtocolOut};
-use crate::drain::Background;
 use crate::net::{ConnectError, Connector, Stream, encode_unknown_proxy_header};
 
 /// Between two looks at an application that is there.
@@ -32,6 +33,9 @@ const SECOND_LOOK: Duration = Duration::from_millis(100);
 const CONNECT_AT_MOST: Duration = Duration::from_millis(500);
 /// What the kubelet gives a probe.
 const ANSWER_AT_MOST: Duration = Duration::from_secs(1);
+
+/// Who asks.
+const USER_AGENT: &str = "tls-sidecar-probe";
 
 /// How to look at the application.
 #[derive(Debug, Clone)]
@@ -152,32 +156,21 @@ impl Probe {
     }
 
     async fn ask(&self, stream: Stream, path: &PathAndQuery) -> Result<StatusCode, ProbeError> {
-        let uri = match self.protocol {
-            Protocol::H2c => format!("http://{}{path}", self.host),
-            Protocol::Http1 | Protocol::Raw => path.to_string(),
-        };
-        let mut request = Request::get(uri).header(header::USER_AGENT, "tls-sidecar-probe");
-        if self.protocol != Protocol::H2c {
-            request = request
-                .header(header::HOST, &self.host)
-                .header(header::CONNECTION, "close");
+        if self.protocol == Protocol::H2c {
+            return http2::ask(stream, &self.host, path.as_str()).await;
         }
-        let request = request.body(String::new()).map_err(no_answer)?;
-        let socket = TokioIo::new(stream);
-        let answer = match self.protocol {
-            Protocol::H2c => {
-                let (mut sender, connection) = conn::http2::handshake(Background, socket)
-                    .await
-                    .map_err(no_answer)?;
-                first_of(sender.send_request(request), connection).await
-            }
-            Protocol::Http1 | Protocol::Raw => {
-                let (mut sender, connection) =
-                    conn::http1::handshake(socket).await.map_err(no_answer)?;
-                first_of(sender.send_request(request), connection).await
-            }
-        };
-        Ok(answer?.status())
+        let request = Request::get(path.as_str())
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::HOST, &self.host)
+            .header(header::CONNECTION, "close")
+            .body(String::new())
+            .map_err(no_answer)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(no_answer)?;
+        Ok(first_of(sender.send_request(request), connection)
+            .await?
+            .status())
     }
 }
 

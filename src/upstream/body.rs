@@ -9,12 +9,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::http2::Room;
-use super::{BoxError, RequestBody, Shared, http1};
-use crate::net::{Prefixed, Stream};
+use super::http2::Held;
+use super::{BoxError, RequestBody, Shared, Tunnel, http1, http2};
 
 /// The body of the application's answer.
 #[derive(Debug)]
@@ -24,35 +21,10 @@ pub struct Body<B: RequestBody>(Source<B>);
 enum Source<B: RequestBody> {
     Http1(http1::Incoming<B>),
     Http2 {
-        incoming: Incoming,
+        held: Held<B>,
         arrived: Instant,
         shared: Arc<Shared<B>>,
-        #[allow(dead_code, reason = "held for its Drop")]
-        stream: StreamGuard,
     },
-}
-
-/// Counts one stream of a shared HTTP/2 connection.
-#[derive(Debug)]
-pub(super) struct StreamGuard {
-    room: Arc<Room>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl StreamGuard {
-    pub(super) fn new(room: &Arc<Room>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        room.enter();
-        Self {
-            room: Arc::clone(room),
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        self.room.leave();
-    }
 }
 
 impl<B: RequestBody> Body<B> {
@@ -60,12 +32,11 @@ impl<B: RequestBody> Body<B> {
         Self(Source::Http1(incoming))
     }
 
-    pub(super) fn http2(incoming: Incoming, stream: StreamGuard, shared: &Arc<Shared<B>>) -> Self {
+    pub(super) fn http2(held: Held<B>, arrived: Instant, shared: &Arc<Shared<B>>) -> Self {
         Self(Source::Http2 {
-            incoming,
-            arrived: Instant::now(),
+            held,
+            arrived,
             shared: Arc::clone(shared),
-            stream,
         })
     }
 
@@ -85,11 +56,11 @@ impl<B: RequestBody> Body<B> {
         }
     }
 
-    /// Lets go of an HTTP/1.1 connection that has switched.
-    pub(super) fn into_raw(self) -> Option<Prefixed<Stream>> {
+    /// Lets go of a connection, or a stream of one, that has switched.
+    pub(super) fn into_raw(self) -> Option<Tunnel<B>> {
         match self.0 {
-            Source::Http1(incoming) => incoming.into_raw(),
-            Source::Http2 { .. } => None,
+            Source::Http1(incoming) => incoming.into_raw().map(Tunnel::Http1),
+            Source::Http2 { held, .. } => Some(Tunnel::Http2(http2::Tunnel::new(held))),
         }
     }
 }
@@ -104,29 +75,21 @@ impl<B: RequestBody> http_body::Body for Body<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Source::Http1(incoming) => incoming.poll_frame(cx),
-            Source::Http2 { incoming, .. } => {
-                let polled = Pin::new(&mut *incoming).poll_frame(cx);
-                // hyper calls a reset with NO_ERROR an end, which it is only behind END_STREAM
-                // (RFC 9113 section 8.1).
-                if matches!(polled, Poll::Ready(None)) && !incoming.is_end_stream() {
-                    return Poll::Ready(Some(Err("stream reset within the body".into())));
-                }
-                polled.map_err(BoxError::from)
-            }
+            Source::Http2 { held, .. } => held.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Source::Http1(incoming) => incoming.is_end_stream(),
-            Source::Http2 { incoming, .. } => incoming.is_end_stream(),
+            Source::Http2 { held, .. } => held.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Source::Http1(incoming) => incoming.size_hint(),
-            Source::Http2 { incoming, .. } => incoming.size_hint(),
+            Source::Http2 { held, .. } => held.size_hint(),
         }
     }
 }

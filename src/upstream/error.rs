@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+use super::http2::Reset;
+use crate::http2::frame::Reason;
 use crate::net::ConnectError;
 
 /// An error of a body, which only whoever made the body can name.
@@ -24,6 +26,8 @@ pub enum Error {
     Garbage(BoxError),
     /// It answered a header section over the limits.
     TooLarge,
+    /// It was asked for another protocol, and takes no such requests over HTTP/2 (RFC 8441).
+    NoExtendedConnect,
     /// The request's own body failed: the reason is with whoever made it.
     RequestBody(BoxError),
     /// The socket failed.
@@ -41,6 +45,7 @@ impl fmt::Display for Error {
             Self::TooLarge => {
                 f.write_str("application answered headers over --max-header-size or --max-headers")
             }
+            Self::NoExtendedConnect => f.write_str("application takes no extended CONNECT"),
             Self::RequestBody(error) => write!(f, "request body: {error}"),
             Self::Io(error) => write!(f, "application connection: {error}"),
         }
@@ -49,42 +54,8 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
-/// Over HTTP/2.
-impl From<hyper::Error> for Error {
-    fn from(error: hyper::Error) -> Self {
-        if error.is_parse_too_large() {
-            Self::TooLarge
-        } else if error.is_parse() {
-            Self::Garbage(Box::new(error))
-        } else if error.is_user() {
-            Self::RequestBody(Box::new(error))
-        } else {
-            Self::Closed(Box::new(error))
-        }
-    }
-}
-
-/// Whether an HTTP/2 peer says that it has not begun with the request: REFUSED_STREAM, or a
-/// GOAWAY whose last stream is an earlier one (RFC 9113 section 8.7).
-pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
-    error
-        .source()
-        .and_then(|source| source.downcast_ref::<h2::Error>())
-        .is_some_and(|error| {
-            error.is_remote()
-                && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
-        })
-}
-
 /// The code with which an HTTP/2 application reset the stream whose answer broke off with `error` (RFC
 /// 9113 section 7).
-pub fn reset_code(error: &BoxError) -> Option<u32> {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason().map(u32::from);
-        }
-        source = error.source();
-    }
-    None
+pub fn reset_code(error: &BoxError) -> Option<Reason> {
+    error.downcast_ref::<Reset>().map(|reset| reset.0)
 }

@@ -6,170 +6,142 @@
 //! each may bring an answer for a client that is slow. An application that allows no stream at all
 //! wants to be left alone (RFC 9113 section 6.5.2): nothing further is opened to it. Each connection
 //! has a task of its own, because its streams outlive one another.
+//!
+//! Written for this use instead of taken from hyper and h2, which run two tasks for a request, hand its
+//! parts through several queues, and make maps of its fields: two thirds of what a gRPC call cost.
 
-mod foreign;
+mod control;
+mod core;
+mod driver;
+mod failure;
+mod head;
+mod held;
+mod receive;
+mod stream;
 
-use std::future::Future as _;
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use hyper::client::conn::http2;
-use hyper::rt::Executor as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::body::{Body, StreamGuard};
-use super::error::is_unprocessed;
-use super::{Error, Opened, Prologue, RequestBody, Shared};
-use crate::drain::Background;
-use crate::limits::SMALLEST_PIECE;
+use super::body::Body;
+use super::{Error, Opened, Prologue, RequestBody, Shared, is_idempotent};
+use crate::drain;
 use crate::message::{Request, Response};
 use crate::net::{ConnectError, Stream};
+use core::{Core, NotTaken};
+use driver::Driver;
+use failure::Failure;
+pub(super) use failure::Reset;
+pub(super) use held::Held;
+pub(super) use held::Tunnel;
 
-/// The streams allowed before the application has said how many; no application says this.
-const UNTOLD: usize = 1_000_003;
+/// Between two PINGs at least, and only while there are streams: servers of gRPC end a connection that
+/// asks more often than every five minutes while they have nothing to say (gRPC proposal A8).
+const SHORTEST_PING: Duration = Duration::from_secs(5 * 60 + 10);
 
 /// One worker's HTTP/2 connections.
 #[derive(Debug)]
-pub(super) struct Connections<B> {
-    open: Mutex<Vec<Shareable<B>>>,
+pub(super) struct Connections<B: RequestBody> {
+    open: Mutex<Vec<Connection<B>>>,
     /// One opens at a time: a burst at start must not open a connection per request.
     opening: Semaphore,
-    queue: Arc<Queue>,
+    /// For requests that wait for a stream.
+    freed: Arc<Notify>,
 }
 
-/// Requests that wait for a stream.
-#[derive(Debug, Default)]
-struct Queue {
-    freed: Notify,
-    waiting: AtomicUsize,
-}
-
+/// One connection, for all who have a stream on it.
 #[derive(Debug)]
-struct Shareable<B> {
-    sender: http2::SendRequest<B>,
-    room: Arc<Room>,
-}
+struct Connection<B>(Arc<Mutex<Core<B>>>);
 
-/// The streams of one connection.
-#[derive(Debug)]
-pub(super) struct Room {
-    streams: AtomicUsize,
-    /// Streams the application allows, as the connection's task last saw it.
-    allowed: AtomicUsize,
-    told: Notify,
-    /// Wakes the connection's task, which alone can see what is allowed now.
-    task: OnceLock<Waker>,
-    queue: Arc<Queue>,
-}
-
-/// The socket below h2; what arrives on it may be SETTINGS that somebody waits for.
-struct Noticed {
-    stream: Stream,
-    room: Arc<Room>,
-}
-
-impl Room {
-    /// One more stream.
-    pub(super) fn enter(&self) {
-        self.streams.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One stream less.
-    pub(super) fn leave(&self) {
-        self.streams.fetch_sub(1, Ordering::Relaxed);
-        self.queue.freed.notify_one();
-    }
-
-    fn allow(&self, streams: usize) {
-        if self.allowed.swap(streams, Ordering::Relaxed) != streams {
-            self.told.notify_one();
-            self.queue.freed.notify_waiters();
-        }
-    }
-
-    /// Something has arrived; h2 will have read it before the task has its turn.
-    fn notice(&self) {
-        let is_awaited = self.allowed() == UNTOLD || self.queue.waiting.load(Ordering::Relaxed) > 0;
-        if is_awaited && let Some(task) = self.task.get() {
-            task.wake_by_ref();
-        }
-    }
-
-    fn streams(&self) -> usize {
-        self.streams.load(Ordering::Relaxed)
-    }
-
-    fn allowed(&self) -> usize {
-        self.allowed.load(Ordering::Relaxed)
-    }
-}
-
-impl<B> Clone for Shareable<B> {
+impl<B> Clone for Connection<B> {
     fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            room: Arc::clone(&self.room),
-        }
+        Self(Arc::clone(&self.0))
     }
 }
 
-impl<B> Default for Connections<B> {
+impl<B> Connection<B> {
+    fn core(&self) -> MutexGuard<'_, Core<B>> {
+        // One worker's own, and all of it runs on one thread: never contended.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: RequestBody> Default for Connections<B> {
     fn default() -> Self {
         Self {
             open: Mutex::new(Vec::new()),
             opening: Semaphore::new(1),
-            queue: Arc::default(),
+            freed: Arc::default(),
         }
     }
+}
+
+impl<B: RequestBody> Drop for Connections<B> {
+    fn drop(&mut self) {
+        for connection in self.lock().drain(..) {
+            connection.core().leave();
+        }
+    }
+}
+
+/// A request that came to nothing, and whether it may be sent again.
+struct Failed {
+    error: Error,
+    is_again: bool,
 }
 
 impl<B: RequestBody> Connections<B> {
     pub(super) async fn send(
         &self,
         shared: &Arc<Shared<B>>,
-        request: Request<B>,
+        mut request: Request<B>,
         prologue: Prologue,
     ) -> Result<Response<Body<B>>, Error> {
-        let request = foreign::request(request)?;
-        let stream = shared.stream_permit().await?;
+        let permit = shared.stream_permit().await?;
         if prologue.is_some() {
-            let permit = shared.permit().await?;
+            let place = shared.permit().await?;
             let socket = shared.connect(prologue).await?;
-            let connection = self.begin(shared, socket, permit).await?;
-            if !connection.has_room() {
-                return Err(Error::Busy);
-            }
-            return exchange(shared, connection, request, stream)
-                .await
-                .map_err(|failed| failed.0.into())
-                .and_then(|response| foreign::response(shared, response));
+            let connection = self.begin(shared, socket, place).await?;
+            let asked = connection.core().ask(&mut request);
+            // It speaks for this client alone.
+            connection.core().leave();
+            let held = Held::new(connection, asked?, permit);
+            let (head, arrived) = held.head().await?;
+            return Ok(head.map(|()| Body::http2(held, arrived, shared)));
         }
-        let connection = self.acquire(shared).await?;
-        let again = foreign::spare(&request);
-        match exchange(shared, connection, request, stream).await {
-            Ok(response) => foreign::response(shared, response),
-            Err((error, unsent)) => {
-                let again = match unsent {
-                    Some(unsent) => Some(unsent),
-                    None if is_unprocessed(&error) || error.is_closed() => again,
-                    None => None,
-                };
-                let Some(again) = again else {
-                    return Err(error.into());
-                };
+        match self.exchange(shared, &mut request, permit).await {
+            Err(Failed { is_again: true, .. }) => {
                 shared.telemetry.metrics.upstream.retries.increment();
-                let stream = shared.stream_permit().await?;
-                let connection = self.acquire(shared).await?;
-                exchange(shared, connection, again, stream)
-                    .await
-                    .map_err(|(error, _)| error.into())
-                    .and_then(|response| foreign::response(shared, response))
+                let permit = shared.stream_permit().await?;
+                self.exchange(shared, &mut request, permit).await
+            }
+            done => done,
+        }
+        .map_err(|failed| failed.error)
+    }
+
+    /// Sends `request` once, on whatever connection has a stream for it.
+    async fn exchange(
+        &self,
+        shared: &Arc<Shared<B>>,
+        request: &mut Request<B>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Response<Body<B>>, Failed> {
+        let is_whole = request.body.is_end_stream();
+        let (connection, id) = self.ask(shared, request).await?;
+        let held = Held::new(connection, id, permit);
+        match held.head().await {
+            Ok((head, arrived)) => Ok(head.map(|()| Body::http2(held, arrived, shared))),
+            Err(failure) => {
+                // The keep-alive race: closed under the request, before a byte of an answer.
+                let is_race = || !held.is_first() && is_idempotent(&request.method);
+                let may_be = failure.is_unprocessed() || failure.is_silence() && is_race();
+                Err(Failed {
+                    is_again: is_whole && may_be,
+                    error: failure.into(),
+                })
             }
         }
     }
@@ -178,24 +150,38 @@ impl<B: RequestBody> Connections<B> {
     pub(super) fn sweep(&self) {
         let mut has_first = false;
         self.lock().retain(|connection| {
-            let is_needed = !has_first || connection.room.streams() > 0;
+            let mut core = connection.core();
+            let is_needed = !has_first || !core.is_idle();
+            if !is_needed {
+                core.leave();
+            }
             has_first = true;
-            is_needed && !connection.sender.is_closed()
+            !core.is_closed()
         });
     }
 
-    async fn acquire(&self, shared: &Arc<Shared<B>>) -> Result<Shareable<B>, Error> {
+    /// Opens a stream for `request`, waiting for one where there is none.
+    async fn ask(
+        &self,
+        shared: &Arc<Shared<B>>,
+        request: &mut Request<B>,
+    ) -> Result<(Connection<B>, u32), Error> {
         let patience = Instant::now() + shared.connect_timeout;
         loop {
-            if let Some(connection) = self.pick() {
-                return Ok(connection);
-            }
-            if let Some(connection) = self.open_further(shared, patience).await? {
-                return Ok(connection);
+            let connection = match self.pick() {
+                Some(connection) => Some(connection),
+                None => self.open_further(shared, patience).await?,
+            };
+            if let Some(connection) = connection {
+                let asked = connection.core().ask(request);
+                match asked {
+                    Ok(id) => return Ok((connection, id)),
+                    Err(NotTaken::NoRoom) => continue,
+                    Err(NotTaken::NoProtocols) => return Err(Error::NoExtendedConnect),
+                }
             }
             // All of a worker runs on one thread: nothing can have been freed since the look.
-            let _place = Place::take(&self.queue);
-            let freed = tokio::time::timeout_at(patience, self.queue.freed.notified()).await;
+            let freed = tokio::time::timeout_at(patience, self.freed.notified()).await;
             freed.map_err(|_| Error::Busy)?;
         }
     }
@@ -205,7 +191,7 @@ impl<B: RequestBody> Connections<B> {
         &self,
         shared: &Arc<Shared<B>>,
         patience: Instant,
-    ) -> Result<Option<Shareable<B>>, Error> {
+    ) -> Result<Option<Connection<B>>, Error> {
         let _turn = self.opening.acquire().await.map_err(|_| Error::Busy)?;
         // Somebody may have opened one while we waited for our turn.
         if let Some(connection) = self.pick() {
@@ -217,7 +203,7 @@ impl<B: RequestBody> Connections<B> {
         {
             return Err(Error::Connect(shortage));
         }
-        let is_unwanted = self.lock().iter().any(|c| c.room.allowed() == 0);
+        let is_unwanted = self.lock().iter().any(|c| c.core().is_unwanted());
         if is_unwanted {
             return Ok(None);
         }
@@ -232,161 +218,85 @@ impl<B: RequestBody> Connections<B> {
         Ok(self.pick())
     }
 
-    fn pick(&self) -> Option<Shareable<B>> {
+    fn pick(&self) -> Option<Connection<B>> {
         let mut open = self.lock();
-        open.retain(|connection| !connection.sender.is_closed());
+        open.retain(|connection| !connection.core().is_closed());
         open.iter()
-            .find(|connection| connection.has_room())
+            .find(|connection| connection.core().has_room())
             .cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Shareable<B>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Connection<B>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins to speak HTTP/2 on `stream`, and waits for what the application allows.
+    ///
+    /// Its SETTINGS are the first it says (RFC 9113 section 3.4). A request that is sent before them
+    /// could be one too many.
     async fn begin(
         &self,
-        shared: &Shared<B>,
+        shared: &Arc<Shared<B>>,
         stream: Stream,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Shareable<B>, Error> {
-        let room = Arc::new(Room {
-            streams: AtomicUsize::new(0),
-            allowed: AtomicUsize::new(UNTOLD),
-            told: Notify::new(),
-            task: OnceLock::new(),
-            queue: Arc::clone(&self.queue),
-        });
-        let stream = Noticed {
-            stream,
-            room: Arc::clone(&room),
-        };
+    ) -> Result<Connection<B>, Error> {
         let windows = shared.limits.room.windows(self.lock().len() + 1);
-        let (sender, mut connection) = http2::Builder::new(Background)
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(windows.stream)
-            .initial_connection_window_size(windows.connection)
-            .max_send_buf_size(SMALLEST_PIECE)
-            .max_header_list_size(shared.limits.header_size)
-            .keep_alive_interval(shared.limits.keepalive)
-            .initial_max_send_streams(UNTOLD)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        let seen = Arc::clone(&room);
-        Background.execute(async move {
-            let ended = std::future::poll_fn(|cx| {
-                let polled = Pin::new(&mut connection).poll(cx);
-                seen.task.get_or_init(|| cx.waker().clone());
-                seen.allow(connection.current_max_send_streams());
-                polled
-            })
-            .await;
-            if let Err(error) = ended {
-                tracing::debug!(%error, "connection to the application ended");
+        let core = Core::new(windows, shared.limits.section(), Arc::clone(&self.freed));
+        let told = Arc::clone(&core.told);
+        let connection = Connection(Arc::new(Mutex::new(core)));
+        let driver = Driver::new(connection.clone(), Arc::clone(shared), stream, permit);
+        drain::in_background(driver.run());
+        let mut begun = Begun {
+            connection: connection.clone(),
+            is_wanted: false,
+        };
+        let wait = async {
+            while !connection.core().is_told() && connection.core().ended().is_none() {
+                told.notified().await;
             }
-            drop((connection, permit));
-            seen.told.notify_one();
-            seen.queue.freed.notify_waiters();
-        });
-        let connection = Shareable { sender, room };
-        match tokio::time::timeout(shared.connect_timeout, connection.told()).await {
-            Ok(()) if connection.sender.is_closed() => {
-                Err(Error::Closed("it ended with its beginning".into()))
+        };
+        let waited = tokio::time::timeout(shared.connect_timeout, wait).await;
+        let ended = connection.core().ended();
+        match (waited, ended) {
+            (Err(_), None) => Err(Error::Connect(ConnectError::Timeout)),
+            (_, Some(ended)) => Err(Failure::Connection(ended).into()),
+            (Ok(()), None) => {
+                begun.is_wanted = true;
+                Ok(connection)
             }
-            Ok(()) => Ok(connection),
-            Err(_) => Err(Error::Connect(ConnectError::Timeout)),
         }
     }
 }
 
-impl<B: RequestBody> Shareable<B> {
-    /// Returns when the application has said how many streams it allows, or the connection is over.
-    ///
-    /// Its SETTINGS are the first it says (RFC 9113 section 3.4). A request that is sent before
-    /// them could wait inside h2 for a stream that it never gets.
-    async fn told(&self) {
-        while self.room.allowed() == UNTOLD && !self.sender.is_closed() {
-            self.room.told.notified().await;
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.room.streams() < self.room.allowed()
-    }
+/// A connection that has begun; without anybody who wants it, it ends.
+struct Begun<B: RequestBody> {
+    connection: Connection<B>,
+    is_wanted: bool,
 }
 
-/// A place among those who wait, given up by its `Drop`.
-struct Place<'a>(&'a Queue);
-
-impl<'a> Place<'a> {
-    fn take(queue: &'a Queue) -> Self {
-        queue.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(queue)
-    }
-}
-
-impl Drop for Place<'_> {
+impl<B: RequestBody> Drop for Begun<B> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn exchange<B: RequestBody>(
-    shared: &Arc<Shared<B>>,
-    mut connection: Shareable<B>,
-    request: http::Request<B>,
-    permit: Option<OwnedSemaphorePermit>,
-) -> Result<http::Response<Body<B>>, (hyper::Error, Option<http::Request<B>>)> {
-    let stream = StreamGuard::new(&connection.room, permit);
-    match connection.sender.try_send_request(request).await {
-        Ok(response) => Ok(response.map(|incoming| Body::http2(incoming, stream, shared))),
-        Err(mut failed) => {
-            let unsent = failed.take_message();
-            Err((failed.into_error(), unsent))
+        if !self.is_wanted {
+            self.connection.core().leave();
         }
     }
 }
 
-impl AsyncRead for Noticed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if polled.is_ready() {
-            self.room.notice();
+impl From<Error> for Failed {
+    /// Nothing of it was sent, and a wait has told why.
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            is_again: false,
         }
-        polled
     }
 }
 
-impl AsyncWrite for Noticed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+impl From<NotTaken> for Error {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::NoRoom => Self::Busy,
+            NotTaken::NoProtocols => Self::NoExtendedConnect,
+        }
     }
 }

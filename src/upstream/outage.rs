@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::rt::Executor as _;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
-use crate::drain::Background;
+use crate::drain;
 use crate::net::{ConnectError, Connector};
 
 /// Between two probes while requests are held.
@@ -145,7 +144,7 @@ impl Outage {
     fn probe(self: &Arc<Self>, connector: &Connector) {
         if !self.is_probed.swap(true, Ordering::AcqRel) {
             let probing = Probing(Arc::clone(self));
-            Background.execute(probing.run(connector.clone()));
+            drain::in_background(probing.run(connector.clone()));
         }
     }
 }

@@ -7,43 +7,31 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::Version;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Body, RequestBody};
+use super::{Body, RequestBody, http2};
 use crate::message::Response;
 use crate::net::{Prefixed, Stream};
 
 /// The raw bytes behind a switch.
 #[derive(Debug)]
-pub enum Tunnel {
+pub enum Tunnel<B: RequestBody> {
     /// The socket, behind bytes that were read already.
     Http1(Prefixed<Stream>),
     /// One HTTP/2 stream.
-    Http2(TokioIo<Upgraded>),
+    Http2(http2::Tunnel<B>),
 }
 
 /// Takes over what is behind `response`, which granted a switch.
 ///
 /// # Errors
-/// When the connection ends before the switch is done.
-pub async fn upgraded<B: RequestBody>(response: Response<Body<B>>) -> io::Result<Tunnel> {
-    if response.version == Version::HTTP_2 {
-        let mut theirs = http::Response::new(());
-        *theirs.extensions_mut() = response.extensions;
-        let upgraded = hyper::upgrade::on(theirs).await;
-        let upgraded = upgraded.map_err(io::Error::other)?;
-        return Ok(Tunnel::Http2(TokioIo::new(upgraded)));
-    }
-    match response.body.into_raw() {
-        Some(stream) => Ok(Tunnel::Http1(stream)),
-        None => Err(io::ErrorKind::NotConnected.into()),
-    }
+/// When the connection is gone already.
+pub fn upgraded<B: RequestBody>(response: Response<Body<B>>) -> io::Result<Tunnel<B>> {
+    let raw = response.body.into_raw();
+    raw.ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
-impl AsyncRead for Tunnel {
+impl<B: RequestBody> AsyncRead for Tunnel<B> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,7 +44,7 @@ impl AsyncRead for Tunnel {
     }
 }
 
-impl AsyncWrite for Tunnel {
+impl<B: RequestBody> AsyncWrite for Tunnel<B> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -35,17 +35,20 @@ const FLOORS: [&[&str]; 6] = [
 ///
 /// TLS reads from a sniffed socket and says goodbye with a linger, both of `net`; numbers and
 /// records take their labels from what a handshake settled, which is of `tls`. Readiness connects to
-/// the application through `net`, and HTTP/2 needs a place for its streams, which is `drain`. Fields are read by the grammar of `syntax`, and
+/// the application through `net` and asks it over HTTP/2 too. Fields are read by the grammar of `syntax`, and
 /// both messages and header blocks are made of them; trailers leave over HTTP/2 as blocks, and a clock
 /// tells when a silent peer is asked. The admin port tells what `reload` publishes and asks for what a signal asks for. What `inject` finds in
 /// a manifest is told as `check` tells it.
-const SIDEWAYS: [(&str, &str); 16] = [
+const SIDEWAYS: [(&str, &str); 19] = [
     ("proxy", "upstream"),
     ("main", "cli"),
     ("tls", "net"),
     ("telemetry", "tls"),
     ("readiness", "net"),
-    ("readiness", "drain"),
+    ("readiness", "http2"),
+    ("readiness", "hpack"),
+    ("readiness", "fields"),
+    ("readiness", "message"),
     ("fields", "syntax"),
     ("message", "syntax"),
     ("message", "fields"),

@@ -6,7 +6,7 @@
 use http::HeaderMap;
 
 use super::Connection;
-use super::stream::{By, Stream};
+use super::stream::{By, Exchange};
 use crate::http2::frame::{END_STREAM, Fault, HEADER, Header, Reason};
 use crate::http2::intake::{At, Data};
 use crate::message::Read;
@@ -103,7 +103,7 @@ impl<F: Handling> Connection<F> {
     }
 }
 
-impl<F> Stream<F> {
+impl<F> Exchange<F> {
     /// Counts a DATA frame with `n` bytes of the request's body.
     fn accept(&mut self, header: Header, n: usize) -> Result<(), Reason> {
         let request = &mut self.request;

@@ -7,11 +7,11 @@
 use bytes::Bytes;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Uri, Version};
-use hyper::ext::Protocol;
 
-use crate::fields::{Fields, Name, NameSet, Value, name};
+use crate::fields::{Fields, Name, Value, name};
 use crate::hpack::{Field, Pseudo};
-use crate::message::Request;
+use crate::http2::OF_CONNECTION;
+use crate::message::{Protocol, Request};
 use crate::proxy::headers::{ADDED, ADDED_BYTES};
 use crate::syntax;
 
@@ -220,15 +220,6 @@ impl Known {
         Ok(authority)
     }
 }
-
-/// What no message over HTTP/2 has (RFC 9113 section 8.2.2).
-pub(super) const OF_CONNECTION: NameSet<5> = NameSet::new([
-    name::CONNECTION,
-    name::KEEP_ALIVE,
-    name::PROXY_CONNECTION,
-    name::TRANSFER_ENCODING,
-    name::UPGRADE,
-]);
 
 #[cfg(test)]
 mod tests {

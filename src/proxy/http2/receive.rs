@@ -6,14 +6,11 @@
 use super::stream::By;
 use super::{Connection, leaving};
 use crate::http2::block;
-use crate::http2::frame::{self, ACK, Fault, HEADER, Header, Kind, Reason};
+use crate::http2::frame::{self, ACK, Fault, HEADER, Header, Kind, PREFACE, Reason};
 use crate::http2::intake::{self, At};
 use crate::http2::settings::Change;
 use crate::message::Read;
 use crate::proxy::http::Handling;
-
-/// RFC 9113 section 3.4: the client's first bytes, before its first frame.
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl<F: Handling> Connection<F> {
     /// Takes what has been read, as far as it goes.

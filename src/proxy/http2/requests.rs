@@ -7,16 +7,15 @@
 use std::sync::Arc;
 
 use http::{Method, Version};
-use hyper::ext::Protocol;
 
 use super::head::{Section, Unsound};
-use super::stream::{By, RequestHalf};
+use super::stream::{AnswerHalf, By, RequestHalf};
 use super::{Connection, STREAM_WINDOW, upload};
 use crate::fields::name;
 use crate::http2::block::First;
 use crate::http2::frame::{END_HEADERS, END_STREAM, Fault, Header, Reason};
 use crate::http2::window::{ReceiveWindow, SendWindow};
-use crate::message::Request;
+use crate::message::{Protocol, Request};
 use crate::proxy::body::Incoming;
 use crate::proxy::http as handling;
 use crate::proxy::http::Handling;
@@ -147,6 +146,8 @@ impl<F: Handling> Connection<F> {
             is_tunnel,
         };
         let window = SendWindow::new(self.settings.theirs.initial_window);
-        self.streams.open(id, half, window);
+        self.streams.open(id, |exchange, _| {
+            (exchange.request, exchange.answer) = (half, AnswerHalf::new(window));
+        });
     }
 }

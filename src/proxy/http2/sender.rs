@@ -5,9 +5,9 @@ use std::time::Instant;
 use http::StatusCode;
 use http_body::Body as _;
 
-use super::head::OF_CONNECTION;
 use super::stream::AnswerHalf;
 use crate::fields::{Field, name};
+use crate::http2::OF_CONNECTION;
 use crate::http2::frame::END_STREAM;
 use crate::http2::sending::Sender;
 use crate::message::Response;

@@ -9,6 +9,7 @@ use super::stream::By;
 use super::{Connection, sender};
 use crate::http2::frame::Reason;
 use crate::http2::sending::Sent;
+use crate::http2::streams::Stream;
 use crate::message::Response;
 use crate::proxy::body::{RequestBodyFailure, ResponseBody};
 use crate::proxy::error::Unanswered;
@@ -60,20 +61,26 @@ impl<F: Handling> Connection<F> {
 
     fn give_turn(&mut self, id: u32) {
         let most = self.most_unwritten();
-        let Some(stream) = self.streams.find(id) else {
+        let Some(Stream {
+            wake,
+            waker,
+            state: stream,
+            ..
+        }) = self.streams.find(id)
+        else {
             return;
         };
-        stream.wake.begin_turn();
+        wake.begin_turn();
         self.context.activity.is_at(id);
-        let mut cx = TaskContext::from_waker(&stream.waker);
+        let mut cx = TaskContext::from_waker(waker);
         if let Some(handling) = stream.handling.as_mut().as_pin_mut()
             && let Poll::Ready(answered) = handling.poll(&mut cx)
         {
             stream.handling.set(None);
             match answered {
                 Ok(response) => {
-                    let (answer, is_head) = (&mut stream.answer, stream.is_head);
-                    sender::begin(&mut self.sender, id, answer, is_head, response);
+                    let is_head = stream.is_head;
+                    sender::begin(&mut self.sender, id, &mut stream.answer, is_head, response);
                 }
                 Err(Unanswered) => return self.reset(id, Reason::REFUSED_STREAM),
             }
@@ -93,7 +100,7 @@ impl<F: Handling> Connection<F> {
             match sent {
                 // With its body ends the request's record.
                 Sent::Over => (stream.answer.body, stream.answer.is_over) = (None, true),
-                Sent::HasMore if stream.wake.claim_turn() => self.turns.push_back(id),
+                Sent::HasMore if wake.claim_turn() => self.turns.push_back(id),
                 Sent::HasMore => {}
                 Sent::Waits => {}
                 Sent::Blocked => {
@@ -114,8 +121,8 @@ impl<F: Handling> Connection<F> {
     /// Begins to answer a request that nobody is to handle.
     pub(super) fn answer(&mut self, id: u32, response: Response<ResponseBody>) {
         if let Some(stream) = self.streams.find(id) {
-            let (answer, is_head) = (&mut stream.answer, stream.is_head);
-            sender::begin(&mut self.sender, id, answer, is_head, response);
+            let is_head = stream.is_head;
+            sender::begin(&mut self.sender, id, &mut stream.answer, is_head, response);
         }
     }
 
@@ -146,5 +153,5 @@ fn reset_for(error: &BoxError) -> Reason {
     if error.is::<RequestBodyFailure>() {
         return Reason::CANCEL;
     }
-    upstream::reset_code(error).map_or(Reason::INTERNAL_ERROR, Reason)
+    upstream::reset_code(error).unwrap_or(Reason::INTERNAL_ERROR)
 }

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 
-use super::{ONE_WORKER, ask, assert_good};
+use super::{ONE_WORKER, ask, assert_good, send};
 use crate::support::application::Raw;
+use crate::support::frames::{Frames, get};
 use crate::support::h2::whole;
 use crate::support::h2_application::{
-    DATA, END, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, PING, WINDOW_UPDATE, frame,
-    ok, settings,
+    DATA, END, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, PING, RST_STREAM,
+    WINDOW_UPDATE, frame, ok, settings,
 };
 use crate::support::requests::{once_still, resident_memory};
 use crate::support::sidecar::Served;
-use crate::support::wait::{PATIENCE, eventually_async};
+use crate::support::wait::{PATIENCE, eventually_async, within};
 
 /// A good application with these settings of its own.
 fn with(values: &'static [(u16, u32)]) -> Raw {
@@ -211,4 +212,51 @@ async fn an_application_that_does_not_speak_http2_is_told_from_a_good_one_in_tim
     });
     let served_old = served(&old, &[]);
     assert_eq!(ask(&served_old, "/").await.unwrap().status, 502);
+}
+
+// RFC 8441 section 3
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_takes_no_extended_connect_is_not_sent_one() {
+    let application = with(&[]);
+    let served = served(&application, &[]);
+    let upgrade = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let response = send(&served, upgrade).await.unwrap();
+    assert_eq!(response.status, 502);
+    assert!(response.text().contains("RFC 8441"), "{}", response.text());
+    assert_good(&served, "what is no upgrade").await;
+}
+
+// Servers of gRPC end a connection that asks them too often (proposal A8).
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_with_nothing_to_say_is_not_asked_as_often_as_a_client() {
+    let (asked, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let application = Raw::tcp(move |mut conn| {
+        let asked = asked.clone();
+        async move {
+            let _ = conn.open_http2(&[]).await;
+            let _ = conn.read_request().await;
+            while let Ok(frame) = conn.read_frame().await {
+                let _ = asked.send(frame.kind);
+            }
+        }
+    });
+    let served = served(&application, &["--keepalive-interval", "1s"]);
+    let mut client = Frames::connect(&served).await;
+    client.write(&get(1)).await.unwrap();
+    for _ in 0..3 {
+        let question = client.find(|f| f.kind == PING && f.flags == 0).await;
+        let answer = frame(PING, END, 0, &question.payload);
+        client.write(&answer).await.unwrap();
+    }
+    drop(client);
+    // That the client has gone is the next it hears.
+    let mut kinds = Vec::new();
+    while let Some(kind) = within("the reset", heard.recv()).await {
+        kinds.push(kind);
+        if kind == RST_STREAM {
+            break;
+        }
+    }
+    assert!(!kinds.contains(&PING), "{kinds:?}");
 }

@@ -1,6 +1,6 @@
 //! An HTTP/2 application that breaks the rules of streams and heads.
 
-use super::{ONE_WORKER, ask, ask_http2, assert_good};
+use super::{ONE_WORKER, ask, ask_http2, assert_good, send};
 use crate::support::application::Raw;
 use crate::support::h2_application::{END, data, goaway, headers, ok, reset};
 use crate::support::sidecar::Served;
@@ -45,8 +45,7 @@ fn head(fields: &'static [(&'static str, &'static str)]) -> Said {
     said(move |stream| headers(stream, END, fields))
 }
 
-// UP-06, UP-11: h2 reads over a `:path` beside the `:status` and gives no sign of it; it is not
-// passed on.
+// UP-06, UP-11
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_http2_forbids_is_502() {
     const STATUS: (&str, &str) = (":status", "200");
@@ -61,6 +60,7 @@ async fn a_head_that_http2_forbids_is_502() {
         ("word", head(&[(":status", "abc")])),
         ("empty", head(&[(":status", "")])),
         ("a request", head(&[(":method", "GET"), (":path", "/")])),
+        ("a path", head(&[STATUS, (":path", "/")])),
         ("unknown", head(&[STATUS, (":evil", "1")])),
         ("late", head(&[("x-a", "b"), STATUS])),
         ("capital", head(&[STATUS, ("X-A", "b")])),
@@ -237,6 +237,10 @@ async fn what_the_application_has_not_begun_with_is_sent_again_and_nothing_else(
     for refuse in refusals {
         let (_application, served) = first_told(said(refuse));
         assert_good(&served, "refused").await;
+        // Provably: then it does not matter what was asked for.
+        let (_application, served) = first_told(said(refuse));
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(send(&served, request).await.unwrap().status, 200);
     }
     for code in [0, 1, 2, 8, 11] {
         let (application, served) = first_told(said(move |stream| reset(stream, code)));
