@@ -80,7 +80,9 @@ pub fn hold_authority(input: &[u8]) {
         Ok(None) => Some("no host where one is needed"),
         Ok(Some(host)) if !strict::is_host(host.as_bytes()) => Some("a host that is none"),
         Ok(Some(_)) if hosts.len() > 1 => Some("more than one Host"),
-        Ok(Some(host)) if hosts.first().is_some_and(|line| *line != host.as_str()) => Some("another Host"),
+        Ok(Some(host)) if hosts.first().is_some_and(|line| *line != host.as_str()) => {
+            Some("another Host")
+        }
         Ok(Some(host)) if authority.is_some_and(|a| !a.eq_ignore_ascii_case(host.as_bytes())) => {
             Some("Host differs from the authority")
         }

@@ -1,8 +1,10 @@
 //! What the fuzz targets share: the proxy in memory, and the oracles it is held to.
 //!
 //! [`strict`] is the independent reader; [`proxy`] carries bytes through the whole proxy to a
-//! scripted application; [`http1`] and [`http2`] say what must hold of the outcome.
+//! scripted application; [`http1`] and [`http2`] say what must hold of the outcome, and
+//! [`application`] what must of answers.
 
+pub mod application;
 pub mod certificates;
 pub mod forwarded;
 pub mod frames;
