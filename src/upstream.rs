@@ -156,13 +156,14 @@ impl<B: RequestBody> Upstream<B> {
     /// `lines` are more of the head, whole lines together, for an application that speaks HTTP/1.1.
     pub fn send(&self, request: Request<B>, lines: &[&[u8]], prologue: Prologue) -> Sending<B> {
         let shared = Arc::clone(&self.shared);
-        // Anything but plain HTTP/1.1 is boxed, so that its state does not make every request's
-        // future larger.
+        // What is seldom is boxed, so that its state does not make every request's future larger.
         Sending(match (self.protocol, shared.response_timeout) {
             (config::Protocol::H2c, limit) => {
-                let connections = Arc::clone(&self.http2);
-                let sending = async move { connections.send(&shared, request, prologue).await };
-                Way::Boxed(Box::pin(within(limit, sending)))
+                let sending = http2::Sending::new(&self.http2, shared, request, prologue);
+                match limit {
+                    None => Way::Stream(sending),
+                    limit => Way::Boxed(Box::pin(within(limit, sending.answer()))),
+                }
             }
             (_, None) => Way::Plain(http1::Sending::new(shared, request, lines, prologue)),
             (_, limit) => {
@@ -296,9 +297,11 @@ pub struct Sending<B: RequestBody>(Way<B>);
 
 enum Way<B: RequestBody> {
     Plain(http1::Sending<B>),
-    Boxed(Pin<Box<dyn Future<Output = Answered<B>> + Send>>),
+    Stream(http2::Sending<B>),
+    Boxed(Answering<B>),
 }
 
+type Answering<B> = Pin<Box<dyn Future<Output = Answered<B>> + Send>>;
 type Answered<B> = Result<Response<Body<B>>, Error>;
 
 impl<B: RequestBody> Sending<B> {
@@ -309,6 +312,7 @@ impl<B: RequestBody> Sending<B> {
     pub async fn answer(self) -> Answered<B> {
         match self.0 {
             Way::Plain(sending) => sending.answer().await,
+            Way::Stream(sending) => sending.answer().await,
             Way::Boxed(sending) => sending.await,
         }
     }

@@ -33,16 +33,17 @@ const NEVER_INDEXED: (u8, u8) = (0x10, 0x0f);
 const AUTHORITY: Name<'static> = Name::known(b":authority");
 const PATH: Name<'static> = Name::known(b":path");
 
-/// What a request asks for (RFC 9113 section 8.3.1, RFC 8441 section 4).
+/// `:scheme: http` in a block.
+const SCHEME_HTTP: u8 = 0x86;
+
+/// What a request asks for, in clear (RFC 9113 section 8.3.1, RFC 8441 section 4).
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// `:method`
     pub method: &'a str,
     /// `:protocol`, of an extended CONNECT.
     pub protocol: Option<&'a str>,
-    /// `:scheme`
-    pub scheme: &'a str,
-    /// `:authority`
+    /// `:authority`; without one there is none.
     pub authority: &'a str,
     /// `:path`
     pub path: &'a str,
@@ -146,21 +147,17 @@ impl Encoder {
                 string(method.as_bytes(), block);
             }
         }
-        match asked.scheme {
-            "http" => block.push(0x86),
-            "https" => block.push(0x87),
-            scheme => {
-                block.push(6);
-                string(scheme.as_bytes(), block);
-            }
-        }
+        // Who is asked is asked in clear.
+        block.push(SCHEME_HTTP);
         if let Some(protocol) = asked.protocol {
             block.push(0);
             string(b":protocol", block);
             string(protocol.as_bytes(), block);
         }
-        let value = Value::known(asked.authority.as_bytes());
-        self.field(Field::new(AUTHORITY, value), block);
+        if !asked.authority.is_empty() {
+            let value = Value::known(asked.authority.as_bytes());
+            self.field(Field::new(AUTHORITY, value), block);
+        }
         match asked.path {
             "/" => block.push(0x84),
             path => {
@@ -358,7 +355,7 @@ mod tests {
             self.encoder.request(asked, &mut block);
             let told = [
                 (Pseudo::Method, Some(asked.method)),
-                (Pseudo::Scheme, Some(asked.scheme)),
+                (Pseudo::Scheme, Some("http")),
                 (Pseudo::Protocol, asked.protocol),
                 (Pseudo::Authority, Some(asked.authority)),
                 (Pseudo::Path, Some(asked.path)),
@@ -402,7 +399,6 @@ mod tests {
         let asked = Asked {
             method: "POST",
             protocol: None,
-            scheme: "http",
             authority: "a.example",
             path: "/service/Method",
         };

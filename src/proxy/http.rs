@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use http::{Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Version};
 
 use super::body::{self, Exchange, Fate, Incoming, RequestBody, ResponseBody};
 use super::connection::Context;
@@ -132,7 +132,7 @@ fn prepare(
     let (mut request, fate) =
         body::incoming(request, &mut exchange.record, &context.activity, limits)
             .map_err(Refusal::Body)?;
-    to_upstream(context, &mut request, host.as_deref())?;
+    to_upstream(context, &mut request, host.as_deref());
     if let Some(switch) = &switch {
         switch.ask(&mut request, context.worker.upstream.is_http2())?;
     }
@@ -186,46 +186,28 @@ async fn answer(
 }
 
 /// Makes the head of `request` what the application is to see.
-fn to_upstream(
-    context: &Context,
-    request: &mut Request<RequestBody>,
-    host: Option<&str>,
-) -> Result<(), Refusal> {
-    let is_http2 = context.worker.upstream.is_http2();
+fn to_upstream(context: &Context, request: &mut Request<RequestBody>, host: Option<&str>) {
     let fields = &mut request.fields;
     let takes_trailers = headers::strip_hop_by_hop(fields);
     headers::set_forwarded(fields, &context.forwarding, host);
     headers::ensure_request_id(fields);
-    // An HTTP/1.0 client may name no host; the application, asked in HTTP/1.1, must hear one.
+    // An HTTP/1.0 client may name no host; the application must hear one.
     let host = host.unwrap_or("localhost");
-    if is_http2 {
-        fields.remove(name::HOST);
+    if !fields.has(name::HOST)
+        && let Some(host) = Value::new(host.as_bytes())
+    {
+        fields.append(name::HOST, host);
+    }
+    if context.worker.upstream.is_http2() {
         request.version = Version::HTTP_2;
-        return set_authority(request, host);
+        return;
     }
     headers::join_cookies(fields);
     if takes_trailers {
         // RFC 9110 section 10.1.4: TE is for this hop, and has to say so.
         fields.set(name::CONNECTION, Value::from_static("te"));
     }
-    if !fields.has(name::HOST)
-        && let Some(host) = Value::new(host.as_bytes())
-    {
-        fields.append(name::HOST, host);
-    }
     request.version = Version::HTTP_11;
-    Ok(())
-}
-
-/// Makes of the request's target, byte for byte, what HTTP/2 asks of `authority`.
-fn set_authority(request: &mut Request<RequestBody>, authority: &str) -> Result<(), Refusal> {
-    const WORDS: &str = "the request target cannot be passed on";
-    let mut parts = std::mem::take(&mut request.uri).into_parts();
-    parts.scheme = Some(http::uri::Scheme::HTTP);
-    let authority = authority.parse();
-    parts.authority = Some(authority.map_err(|_| Refusal::BadRequest(WORDS))?);
-    request.uri = Uri::from_parts(parts).map_err(|_| Refusal::BadRequest(WORDS))?;
-    Ok(())
 }
 
 fn to_downstream(

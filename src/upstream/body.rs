@@ -32,11 +32,11 @@ impl<B: RequestBody> Body<B> {
         Self(Source::Http1(incoming))
     }
 
-    pub(super) fn http2(held: Held<B>, arrived: Instant, shared: &Arc<Shared<B>>) -> Self {
+    pub(super) fn http2(held: Held<B>, arrived: Instant, shared: Arc<Shared<B>>) -> Self {
         Self(Source::Http2 {
             held,
             arrived,
-            shared: Arc::clone(shared),
+            shared,
         })
     }
 

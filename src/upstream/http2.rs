@@ -26,7 +26,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::body::Body;
-use super::{Error, Opened, Prologue, RequestBody, Shared, is_idempotent};
+use super::{Answering, Error, Opened, Prologue, RequestBody, Shared, is_idempotent};
 use crate::drain;
 use crate::message::{Request, Response};
 use crate::net::{ConnectError, Stream};
@@ -86,6 +86,42 @@ impl<B: RequestBody> Drop for Connections<B> {
     }
 }
 
+/// A request on its way: on a stream already, where there was one for it.
+pub(super) enum Sending<B: RequestBody> {
+    /// One that cannot be sent a second time, because its body goes with it.
+    OnStream(Held<B>, Arc<Shared<B>>),
+    Boxed(Answering<B>),
+}
+
+impl<B: RequestBody> Sending<B> {
+    pub(super) fn new(
+        connections: &Arc<Connections<B>>,
+        shared: Arc<Shared<B>>,
+        mut request: Request<B>,
+        prologue: Prologue,
+    ) -> Self {
+        if prologue.is_none()
+            && let Some(held) = connections.at_once(&shared, &mut request)
+        {
+            return Self::OnStream(held, shared);
+        }
+        let connections = Arc::clone(connections);
+        let send = async move { connections.send(&shared, request, prologue).await };
+        Self::Boxed(Box::pin(send))
+    }
+
+    /// The answer.
+    pub(super) async fn answer(self) -> Result<Response<Body<B>>, Error> {
+        match self {
+            Self::Boxed(sending) => sending.await,
+            Self::OnStream(held, shared) => {
+                let (head, arrived) = held.head().await?;
+                Ok(head.map(|()| Body::http2(held, arrived, shared)))
+            }
+        }
+    }
+}
+
 /// A request that came to nothing, and whether it may be sent again.
 struct Failed {
     error: Error,
@@ -93,7 +129,21 @@ struct Failed {
 }
 
 impl<B: RequestBody> Connections<B> {
-    pub(super) async fn send(
+    /// A stream for a `request` with a body, if there is one now; then the body is taken.
+    fn at_once(&self, shared: &Shared<B>, request: &mut Request<B>) -> Option<Held<B>> {
+        if request.body.is_end_stream() {
+            return None;
+        }
+        let permit = match &shared.streams {
+            Some(streams) => Some(Arc::clone(streams).try_acquire_owned().ok()?),
+            None => None,
+        };
+        let connection = self.pick()?;
+        let id = connection.core().ask(request).ok()?;
+        Some(Held::new(connection, id, permit))
+    }
+
+    async fn send(
         &self,
         shared: &Arc<Shared<B>>,
         mut request: Request<B>,
@@ -109,7 +159,7 @@ impl<B: RequestBody> Connections<B> {
             connection.core().leave();
             let held = Held::new(connection, asked?, permit);
             let (head, arrived) = held.head().await?;
-            return Ok(head.map(|()| Body::http2(held, arrived, shared)));
+            return Ok(head.map(|()| Body::http2(held, arrived, Arc::clone(shared))));
         }
         match self.exchange(shared, &mut request, permit).await {
             Err(Failed { is_again: true, .. }) => {
@@ -133,7 +183,9 @@ impl<B: RequestBody> Connections<B> {
         let (connection, id) = self.ask(shared, request).await?;
         let held = Held::new(connection, id, permit);
         match held.head().await {
-            Ok((head, arrived)) => Ok(head.map(|()| Body::http2(held, arrived, shared))),
+            Ok((head, arrived)) => {
+                Ok(head.map(|()| Body::http2(held, arrived, Arc::clone(shared))))
+            }
             Err(failure) => {
                 // The keep-alive race: closed under the request, before a byte of an answer.
                 let is_race = || !held.is_first() && is_idempotent(&request.method);

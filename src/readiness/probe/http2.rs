@@ -68,7 +68,6 @@ impl Question {
         let asked = Asked {
             method: "GET",
             protocol: None,
-            scheme: "http",
             authority,
             path,
         };

@@ -6,7 +6,7 @@
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::failure::Failure;
-use crate::fields::{Fields, name};
+use crate::fields::{Fields, Value, name};
 use crate::hpack::{Asked, Encoder, Field, Pseudo};
 use crate::http2::OF_CONNECTION;
 use crate::message::{Protocol, Request, Response};
@@ -17,9 +17,10 @@ const USUAL_FIELDS: usize = 16;
 /// What most fields have, as lines.
 const USUAL_FIELD: usize = 32;
 
-/// Writes the head of `request`.
+/// Writes the head of `request`; its Host is told as `:authority` (RFC 9113 section 8.3.1).
 pub(super) fn encode<B>(request: &Request<B>, encoder: &mut Encoder, block: &mut Vec<u8>) {
     let uri = &request.uri;
+    let host = request.fields.get(name::HOST);
     let protocol = request.extensions.get::<Protocol>();
     let mut path = uri.path_and_query().map_or("/", |path| path.as_str());
     let with_slash;
@@ -31,13 +32,14 @@ pub(super) fn encode<B>(request: &Request<B>, encoder: &mut Encoder, block: &mut
     let asked = Asked {
         method: request.method.as_str(),
         protocol: protocol.map(Protocol::as_str),
-        scheme: uri.scheme_str().unwrap_or("http"),
-        authority: uri.authority().map_or("", |authority| authority.as_str()),
+        authority: host.and_then(Value::as_str).unwrap_or_default(),
         path,
     };
     encoder.request(&asked, block);
     for field in request.fields.iter() {
-        encoder.field(field, block);
+        if field.name != name::HOST {
+            encoder.field(field, block);
+        }
     }
 }
 
