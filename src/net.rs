@@ -8,6 +8,7 @@ mod exposure;
 mod linger;
 mod listener;
 mod listening;
+mod low_water;
 mod prefixed;
 mod proxy_header;
 mod sniff;
@@ -18,6 +19,7 @@ pub use exposure::{beyond_loopback, exposure, own_address};
 pub use linger::{linger, linger_upload};
 pub use listener::{AcceptBackoff, BindError, Binding, Listener, bind, look_after_clients};
 pub use listening::listening;
+pub use low_water::tell_from;
 pub use prefixed::Prefixed;
 pub use proxy_header::{
     ProxyHeaderError, encode as encode_proxy_header, encode_unknown as encode_unknown_proxy_header,

@@ -75,6 +75,14 @@ impl<T: State> Streams<T> {
         self.open.is_empty()
     }
 
+    /// The only one there is.
+    pub fn only(&mut self) -> Option<&mut Stream<T>> {
+        match &mut *self.open {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
     /// The one with this identifier.
     pub fn find(&mut self, id: u32) -> Option<&mut Stream<T>> {
         let place = self.place(id)?;

@@ -5,6 +5,7 @@
 //! [`end`]. The rest goes straight through.
 
 mod end;
+mod gather;
 mod http2;
 mod transport;
 
@@ -21,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 use super::Worker;
 use super::activity::Activity;
 use end::End;
+use gather::Gather;
 use http2::Http2Reader;
 pub(super) use transport::Transport;
 
@@ -38,6 +40,7 @@ pub(super) struct Downstream {
     /// Nothing that was written waits for the socket.
     is_flushed: bool,
     end: End,
+    gather: Gather,
 }
 
 /// How the bytes that arrive are read.
@@ -65,6 +68,7 @@ impl Downstream {
             is_stalled: false,
             is_flushed: true,
             end: End::NotYet,
+            gather: Gather::default(),
         })
     }
 
@@ -86,11 +90,23 @@ impl Downstream {
             End::Reached => return Poll::Ready(Ok(())),
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() == before {
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) else {
+            self.gather.wait(self.stream.socket(), cx);
+            return Poll::Pending;
+        };
+        read?;
+        let n = buffer.filled().len() - before;
+        if n == 0 {
             return self.ended(cx);
         }
+        self.gather.read(self.stream.socket(), n);
         Poll::Ready(Ok(()))
+    }
+
+    /// At least `left` bytes of an upload are still to come, of which about `most` may be gathered before
+    /// they are read.
+    pub(super) fn expect(&mut self, left: u64, most: usize) {
+        self.gather.expect(self.stream.socket(), left, most);
     }
 
     /// Ready when there may be something to read, or the client has gone.

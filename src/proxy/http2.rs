@@ -55,9 +55,11 @@ pub(super) use tunnel::Tunnel;
 pub(super) use upload::Incoming as Body;
 
 /// Receive window of one stream.
-const STREAM_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 512 * 1024;
 /// Receive window of a connection: what a client can make us hold by itself.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What is gathered of an upload: what its client may send without another word of ours is more.
+const GATHERED: usize = STREAM_WINDOW as usize * 7 / 16;
 /// While so much of what we say waits to be written, nothing more is read.
 const MOST_UNSAID: usize = 64 * 1024;
 /// Read at once.
@@ -213,6 +215,7 @@ impl<F: Handling> Connection<F> {
                 }
                 self.is_at_rest = false;
             }
+            self.expect();
             let stream = Pin::new(&mut *self.stream);
             match self.read.poll_more(stream, cx, READ) {
                 Poll::Pending => return Input::Waits,
@@ -232,6 +235,18 @@ impl<F: Handling> Connection<F> {
             }
         }
         Input::HasMore
+    }
+
+    /// Tells the stream what is known to come of an upload that has the connection for itself.
+    fn expect(&mut self) {
+        let only = self.streams.only();
+        match only.and_then(|stream| stream.request.left) {
+            None | Some(0) => self.stream.expect(0, 0),
+            Some(left) => {
+                let most = self.context.worker.upstream.piece().min(GATHERED);
+                self.stream.expect(left, most);
+            }
+        }
     }
 
     /// Grants anew what was taken of uploads.

@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use crate::support::application::Raw;
 use crate::support::background::Gate;
+use crate::support::h2::whole;
 use crate::support::hyper_application::{Hyper, answer};
 use crate::support::requests::{chunk, curl_at, get, once_still, post_chunked, resident_memory};
 use crate::support::sidecar::Served;
@@ -293,4 +294,71 @@ async fn an_echo_comes_back_over_http2_before_the_request_ends() {
             assert!(data.unwrap().is_empty());
         }
     }
+}
+
+/// What is said to be sent, what is before a client stops, and what comes then.
+const LENGTH: usize = 16 * MIB as usize;
+const STOPS: [usize; 3] = [3 * MIB as usize + 7, 1, 5 * MIB as usize];
+
+/// An application that counts an upload as it comes.
+fn counting() -> (Hyper, Arc<AtomicU64>) {
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&count);
+    let application = Hyper::http1(move |request| {
+        let counted = Arc::clone(&counted);
+        async move {
+            let mut body = request.into_body();
+            while let Some(frame) = body.frame().await {
+                let length = frame.unwrap().data_ref().map_or(0, Bytes::len);
+                counted.fetch_add(length as u64, Relaxed);
+            }
+            answer(200, "all of it")
+        }
+    });
+    (application, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_over_http1_that_stops_in_between_arrives_as_far_as_it_was_sent() {
+    let (application, count) = counting();
+    let served = Served::start(application.upstream(), &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n");
+    wire.write(head).await.unwrap();
+    let mut sent = 0;
+    for stop in STOPS {
+        wire.write(vec![b'x'; stop]).await.unwrap();
+        sent += stop;
+        let has_come = || count.load(Relaxed) == sent as u64;
+        eventually_async("what was sent", PATIENCE, has_come).await;
+    }
+    wire.write(vec![b'x'; LENGTH - sent]).await.unwrap();
+    assert_eq!(wire.response().await.unwrap().text(), "all of it");
+    // And the next request is as quick to be seen as the first.
+    wire.write(get("/")).await.unwrap();
+    assert_eq!(wire.response().await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_over_http2_that_stops_in_between_arrives_as_far_as_it_was_sent() {
+    let (application, count) = counting();
+    let served = Served::start(application.upstream(), &[]);
+    let mut h2 = served.client().h2(served.address()).await.unwrap();
+    let mut ready = h2.send.clone().ready().await.unwrap();
+    let request = Request::post("https://localhost/").header("content-length", LENGTH);
+    let request = request.body(()).unwrap();
+    let (response, mut body) = ready.send_request(request, false).unwrap();
+    let mut sent = 0;
+    for stop in STOPS {
+        body.send_data(vec![b'x'; stop].into(), false).unwrap();
+        sent += stop;
+        let has_come = || count.load(Relaxed) == sent as u64;
+        eventually_async("what was sent", PATIENCE, has_come).await;
+    }
+    // A request on another stream is not held up by what is waited for.
+    let other = whole(h2.get("/").await.unwrap()).await.unwrap();
+    assert_eq!(other.status, 200);
+    let rest = vec![b'x'; LENGTH - sent];
+    body.send_data(rest.into(), true).unwrap();
+    assert_eq!(whole(response).await.unwrap().body, "all of it");
 }

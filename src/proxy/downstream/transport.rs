@@ -63,7 +63,8 @@ impl Transport {
         !matches!(self.socket().take_error(), Ok(None))
     }
 
-    fn socket(&self) -> &TcpStream {
+    /// The socket, for what is asked of it or said to it.
+    pub(super) fn socket(&self) -> &TcpStream {
         match self {
             Self::Tls(stream) => tls::socket(stream),
             Self::Clear(socket) => socket,

@@ -60,6 +60,7 @@ impl Upload {
             Self::Failed => Poll::Ready(Err(RequestBodyFailure::ClientGone)),
             Self::Length { left, ahead } => {
                 *ahead = most.min(*ahead);
+                stream.expect(left.saturating_sub(read.len() as u64), most);
                 let wanted = usize::try_from(*left).map_or(*ahead, |left| left.min(*ahead));
                 while read.len() < wanted {
                     let missing = wanted - read.len();
