@@ -29,6 +29,8 @@ pub struct Output {
     /// Bytes of both.
     length: usize,
     written: usize,
+    /// Bytes that were written before these.
+    before: u64,
     /// Whether the stream may hold some of it still.
     is_held: bool,
 }
@@ -37,6 +39,16 @@ impl Output {
     /// Bytes that wait.
     pub fn unwritten(&self) -> usize {
         self.length - self.written
+    }
+
+    /// The place of the next byte among all that are ever put here.
+    pub fn place(&self) -> u64 {
+        self.before + self.length as u64
+    }
+
+    /// Whether the stream has taken none of the bytes from `place` on.
+    pub fn is_unsent(&self, place: u64) -> bool {
+        self.before + self.written as u64 <= place
     }
 
     /// Whether nothing waits, and the stream holds nothing.
@@ -139,6 +151,7 @@ impl Output {
             self.written += n;
             self.is_held = true;
         }
+        self.before += self.length as u64;
         self.frames.clear();
         self.pieces.clear();
         (self.length, self.written) = (0, 0);
@@ -191,7 +204,10 @@ impl Output {
     /// Gives back what memory is not in use.
     pub fn shrink(&mut self) {
         if self.is_out() {
-            *self = Self::default();
+            *self = Self {
+                before: self.before,
+                ..Self::default()
+            };
         }
     }
 }
@@ -209,7 +225,8 @@ mod tests {
             std::future::poll_fn(|cx| output.poll_write(&mut ours, cx))
                 .await
                 .unwrap();
-            assert!(output.is_out());
+            assert!(output.is_out() && !output.is_unsent(output.place() - 1));
+            assert!(output.is_unsent(output.place()));
         };
         let (_, read) = tokio::join!(write, theirs.read_to_end(&mut bytes));
         read.unwrap();
@@ -231,6 +248,8 @@ mod tests {
             expected.extend([&[0, 0, 2, 0, 1], &n.to_be_bytes()[..], b"ab"].concat());
         }
         assert_eq!(output.unwritten(), expected.len());
+        assert_eq!(output.place(), expected.len() as u64);
+        assert!(output.is_unsent(0));
         assert!(written(output).await == expected);
     }
 

@@ -88,9 +88,15 @@ impl<B: RequestBody> Drop for Connections<B> {
 
 /// A request on its way: on a stream already, where there was one for it.
 pub(super) enum Sending<B: RequestBody> {
-    /// One that cannot be sent a second time, because its body goes with it.
-    OnStream(Held<B>, Arc<Shared<B>>),
+    OnStream(OnStream<B>),
     Boxed(Answering<B>),
+}
+
+/// A request whose body goes with it: of no use behind its first piece, and so not held on to.
+pub(super) struct OnStream<B: RequestBody> {
+    held: Held<B>,
+    connections: Arc<Connections<B>>,
+    shared: Arc<Shared<B>>,
 }
 
 impl<B: RequestBody> Sending<B> {
@@ -100,25 +106,44 @@ impl<B: RequestBody> Sending<B> {
         mut request: Request<B>,
         prologue: Prologue,
     ) -> Self {
+        let connections = Arc::clone(connections);
         if prologue.is_none()
             && let Some(held) = connections.at_once(&shared, &mut request)
         {
-            return Self::OnStream(held, shared);
+            held.keep(request);
+            return Self::OnStream(OnStream {
+                held,
+                connections,
+                shared,
+            });
         }
-        let connections = Arc::clone(connections);
         let send = async move { connections.send(&shared, request, prologue).await };
         Self::Boxed(Box::pin(send))
     }
 
     /// The answer.
     pub(super) async fn answer(self) -> Result<Response<Body<B>>, Error> {
-        match self {
-            Self::Boxed(sending) => sending.await,
-            Self::OnStream(held, shared) => {
-                let (head, arrived) = held.head().await?;
-                Ok(head.map(|()| Body::http2(held, arrived, shared)))
-            }
-        }
+        let OnStream {
+            held,
+            connections,
+            shared,
+        } = match self {
+            Self::Boxed(sending) => return sending.await,
+            Self::OnStream(sending) => sending,
+        };
+        let failure = match held.head().await {
+            Ok((head, arrived)) => return Ok(head.map(|()| Body::http2(held, arrived, shared))),
+            Err(failure) => failure,
+        };
+        let Some((body, Some(mut request))) = held.take_unsent() else {
+            return Err(failure.into());
+        };
+        request.body = body;
+        shared.telemetry.metrics.upstream.retries.increment();
+        drop(held);
+        let again = async { connections.send(&shared, request, None).await };
+        // Boxed, as it is rare.
+        Box::pin(again).await
     }
 }
 
@@ -188,10 +213,10 @@ impl<B: RequestBody> Connections<B> {
             }
             Err(failure) => {
                 // The keep-alive race: closed under the request, before a byte of an answer.
-                let is_race = || !held.is_first() && is_idempotent(&request.method);
-                let may_be = failure.is_unprocessed() || failure.is_silence() && is_race();
+                let is_race = is_whole && !held.is_first() && is_idempotent(&request.method);
+                let unsent = held.take_unsent().map(|(body, _)| request.body = body);
                 Err(Failed {
-                    is_again: is_whole && may_be,
+                    is_again: unsent.is_some() || is_race && failure.is_silence(),
                     error: failure.into(),
                 })
             }

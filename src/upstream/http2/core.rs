@@ -202,6 +202,7 @@ impl<B: RequestBody> Core<B> {
         {
             request.fields.append_number(name::CONTENT_LENGTH, length);
         }
+        let place = self.sender.output.place();
         let end = if has_body { 0 } else { END_STREAM };
         let encode = |encoder: &mut _, block: &mut _| head::encode(request, encoder, block);
         self.sender.section(id, end, encode);
@@ -213,14 +214,16 @@ impl<B: RequestBody> Core<B> {
         half.is_over = !has_body;
         half.body = has_body.then(|| match is_tunnel {
             true => Upload::Raw,
-            false => Upload::Body(body),
+            false => Upload::Body(body, false),
         });
         let (window, is_head) = (self.windows.stream, request.method == Method::HEAD);
         self.streams.open(id, |exchange, _| {
             exchange.request = half;
             exchange.answer.window = ReceiveWindow::new(window);
             exchange.on_continue = on_continue;
+            exchange.place = place;
             exchange.is_head = is_head;
+            exchange.is_whole = !has_body;
             exchange.is_held = true;
         });
         if has_body {
@@ -364,7 +367,8 @@ impl<B: RequestBody> Core<B> {
     /// Nothing more goes or comes on stream `id`.
     pub(super) fn fail(&mut self, id: u32, failure: Failure) {
         if let Some(stream) = self.streams.find(id) {
-            stream.fail(failure);
+            let is_unsent = self.sender.output.is_unsent(stream.place);
+            stream.fail(failure, is_unsent);
             self.close(id);
         }
     }
@@ -437,6 +441,9 @@ impl<B: RequestBody> Core<B> {
         let mut cx = Context::from_waker(waker);
         let sent = (self.sender).go_ahead(id, &mut exchange.request, most, &mut cx);
         exchange.tell_writer();
+        if exchange.has_begun() {
+            exchange.kept = None;
+        }
         match sent {
             Sent::Over => {
                 (exchange.request.body, exchange.request.is_over) = (None, true);

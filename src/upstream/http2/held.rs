@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Connection;
 use super::failure::Failure;
-use crate::message::Response;
+use crate::message::{Request, Response};
 use crate::upstream::{BoxError, RequestBody};
 
 /// A stream that somebody has.
@@ -54,6 +54,21 @@ impl<B: RequestBody> Held<B> {
             None => Poll::Ready(Err(Failure::Unprocessed)),
         })
         .await
+    }
+
+    /// Keeps the head of its request while all of it may have to be sent once more.
+    pub(super) fn keep(&self, request: Request<B>) {
+        if let Some(stream) = self.connection.core().streams.find(self.id) {
+            stream.kept = Some(request);
+        }
+    }
+
+    /// The body of a request that came to nothing, where all of it may be sent once more, and its head
+    /// if that was kept.
+    pub(super) fn take_unsent(&self) -> Option<(B, Option<Request<B>>)> {
+        let mut core = self.connection.core();
+        let stream = core.streams.find(self.id)?;
+        Some((stream.unsent.take()?, stream.kept.take()))
     }
 
     /// Whether it is the first of its connection.

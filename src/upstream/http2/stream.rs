@@ -13,7 +13,7 @@ use crate::http2::pieces::Pieces;
 use crate::http2::sending::SendHalf;
 use crate::http2::streams::State;
 use crate::http2::window::ReceiveWindow;
-use crate::message::Response;
+use crate::message::{Request, Response};
 use crate::upstream::{BoxError, OnContinue, RequestBody};
 
 /// A request that goes, and its answer that comes.
@@ -23,8 +23,16 @@ pub(super) struct Exchange<B> {
     pub(super) answer: Answer,
     /// Told of 100 (Continue).
     pub(super) on_continue: Option<OnContinue>,
+    /// Where it is in the output.
+    pub(super) place: u64,
+    /// Its head, as long as its body may have to go with it once more.
+    pub(super) kept: Option<Request<B>>,
+    /// Its body, where all of it may be sent once more: nothing of it was begun with.
+    pub(super) unsent: Option<B>,
     /// The method was HEAD.
     pub(super) is_head: bool,
+    /// Whether there is no body.
+    pub(super) is_whole: bool,
     /// Whether somebody awaits the answer, or has it.
     pub(super) is_held: bool,
     /// Whether the application counts it no more among those that are open.
@@ -36,7 +44,8 @@ pub(super) struct Exchange<B> {
 /// What gives the pieces of a request.
 #[derive(Debug)]
 pub(super) enum Upload<B> {
-    Body(B),
+    /// A body, and whether anything of it was taken.
+    Body(B, bool),
     /// Whoever has the stream writes them.
     Raw,
 }
@@ -97,7 +106,11 @@ impl<B> Default for Exchange<B> {
             request: SendHalf::default(),
             answer: Answer::default(),
             on_continue: None,
+            place: 0,
+            kept: None,
+            unsent: None,
             is_head: false,
+            is_whole: false,
             is_held: false,
             is_closed: false,
             reader: Waiter::default(),
@@ -123,9 +136,20 @@ impl<B> Exchange<B> {
         self.request.is_over && !self.answer.is_open()
     }
 
-    /// No more comes and no more goes; whoever waits is told of `failure` behind what had come.
-    pub(super) fn fail(&mut self, failure: Failure) {
-        self.request = SendHalf::default();
+    /// No more comes and no more goes; whoever waits is told of `failure` behind what had come. Whether
+    /// the application can have seen anything of the request is told by `is_unsent`.
+    pub(super) fn fail(&mut self, failure: Failure, is_unsent: bool)
+    where
+        B: Default,
+    {
+        let is_lost = matches!(failure, Failure::Connection(_)) && is_unsent;
+        let body = std::mem::take(&mut self.request).body;
+        if failure.is_unprocessed() || is_lost {
+            self.unsent = match body {
+                Some(Upload::Body(body, false)) => Some(body),
+                _ => self.is_whole.then(B::default),
+            };
+        }
         self.request.is_over = true;
         self.on_continue = None;
         if self.answer.is_open() {
@@ -195,6 +219,11 @@ impl<B> Exchange<B> {
         }
     }
 
+    /// Whether something of the body was taken.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.request.body, Some(Upload::Body(_, false)))
+    }
+
     /// Whether bytes come from nobody but whoever has the stream.
     pub(super) fn is_raw(&self) -> bool {
         matches!(self.request.body, Some(Upload::Raw)) && !self.request.is_last
@@ -230,15 +259,67 @@ impl<B: RequestBody> Body for Upload<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
-            Self::Body(body) => Pin::new(body).poll_frame(cx),
+            Self::Body(body, is_begun) => {
+                let polled = Pin::new(body).poll_frame(cx);
+                *is_begun |= polled.is_ready();
+                polled
+            }
             Self::Raw => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Body(body) => body.is_end_stream(),
+            Self::Body(body, _) => body.is_end_stream(),
             Self::Raw => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http2::frame::Reason;
+    use crate::upstream::http2::failure::Ended;
+
+    /// What is given back of a request with this body that failed.
+    fn given_back(
+        body: Option<Upload<&'static str>>,
+        failure: Failure,
+        is_unsent: bool,
+    ) -> Option<&'static str> {
+        let mut exchange = Exchange {
+            is_whole: body.is_none(),
+            ..Exchange::default()
+        };
+        exchange.request.body = body;
+        exchange.fail(failure, is_unsent);
+        assert!(exchange.request.is_over && !exchange.answer.is_open());
+        exchange.unsent
+    }
+
+    #[test]
+    fn only_what_nobody_has_begun_with_is_given_back() {
+        let closed = || Failure::Connection(Ended::Closed);
+        let untouched = || Some(Upload::Body("body", false));
+        let begun = || Some(Upload::Body("body", true));
+        let refused = || Failure::Reset(Reason::REFUSED_STREAM);
+        for (body, failure, is_unsent, expected) in [
+            (untouched(), closed(), true, Some("body")),
+            (untouched(), closed(), false, None),
+            (untouched(), Failure::Unprocessed, false, Some("body")),
+            (untouched(), refused(), false, Some("body")),
+            (untouched(), Failure::Reset(Reason::CANCEL), false, None),
+            (untouched(), Failure::TooLarge, false, None),
+            (begun(), closed(), true, None),
+            (begun(), refused(), false, None),
+            (None, refused(), false, Some("")),
+            (None, closed(), true, Some("")),
+            (None, closed(), false, None),
+            (Some(Upload::Raw), refused(), false, None),
+        ] {
+            let case = format!("{body:?} {failure:?} {is_unsent}");
+            assert_eq!(given_back(body, failure, is_unsent), expected, "{case}");
         }
     }
 }

@@ -241,6 +241,11 @@ async fn what_the_application_has_not_begun_with_is_sent_again_and_nothing_else(
         let (_application, served) = first_told(said(refuse));
         let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(send(&served, request).await.unwrap().status, 200);
+        // And nothing is lost by a body of which nothing was asked for.
+        let (_application, served) = first_told(said(refuse));
+        let request =
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+        assert_eq!(send(&served, request).await.unwrap().status, 200);
     }
     for code in [0, 1, 2, 8, 11] {
         let (application, served) = first_told(said(move |stream| reset(stream, code)));
