@@ -3,7 +3,6 @@
 //! Invariant: a body that ends early is an error, never a clean end.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::http2::Held;
-use super::{BoxError, RequestBody, Shared, Tunnel, http1, http2};
+use super::{BoxError, RequestBody, Tunnel, http1, http2};
 
 /// The body of the application's answer.
 #[derive(Debug)]
@@ -20,11 +19,7 @@ pub struct Body<B: RequestBody>(Source<B>);
 #[derive(Debug)]
 enum Source<B: RequestBody> {
     Http1(http1::Incoming<B>),
-    Http2 {
-        held: Held<B>,
-        arrived: Instant,
-        shared: Arc<Shared<B>>,
-    },
+    Http2 { held: Held<B>, arrived: Instant },
 }
 
 impl<B: RequestBody> Body<B> {
@@ -32,19 +27,15 @@ impl<B: RequestBody> Body<B> {
         Self(Source::Http1(incoming))
     }
 
-    pub(super) fn http2(held: Held<B>, arrived: Instant, shared: Arc<Shared<B>>) -> Self {
-        Self(Source::Http2 {
-            held,
-            arrived,
-            shared,
-        })
+    pub(super) fn http2(held: Held<B>, arrived: Instant) -> Self {
+        Self(Source::Http2 { held, arrived })
     }
 
     /// How much of it may be held at each place on its way; `None` when nothing more of it comes.
     pub fn piece(&self) -> Option<usize> {
         match &self.0 {
             Source::Http1(incoming) => incoming.piece(),
-            Source::Http2 { shared, .. } => Some(shared.piece()),
+            Source::Http2 { held, .. } => Some(held.shared().piece()),
         }
     }
 

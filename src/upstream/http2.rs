@@ -53,18 +53,24 @@ pub(super) struct Connections<B: RequestBody> {
 
 /// One connection, for all who have a stream on it.
 #[derive(Debug)]
-struct Connection<B>(Arc<Mutex<Core<B>>>);
+struct Connection<B: RequestBody>(Arc<Common<B>>);
 
-impl<B> Clone for Connection<B> {
+#[derive(Debug)]
+struct Common<B: RequestBody> {
+    core: Mutex<Core<B>>,
+    shared: Arc<Shared<B>>,
+}
+
+impl<B: RequestBody> Clone for Connection<B> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<B> Connection<B> {
+impl<B: RequestBody> Connection<B> {
     fn core(&self) -> MutexGuard<'_, Core<B>> {
         // One worker's own, and all of it runs on one thread: never contended.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +102,6 @@ pub(super) enum Sending<B: RequestBody> {
 pub(super) struct OnStream<B: RequestBody> {
     held: Held<B>,
     connections: Arc<Connections<B>>,
-    shared: Arc<Shared<B>>,
 }
 
 impl<B: RequestBody> Sending<B> {
@@ -111,11 +116,7 @@ impl<B: RequestBody> Sending<B> {
             && let Some(held) = connections.at_once(&shared, &mut request)
         {
             held.keep(request);
-            return Self::OnStream(OnStream {
-                held,
-                connections,
-                shared,
-            });
+            return Self::OnStream(OnStream { held, connections });
         }
         let send = async move { connections.send(&shared, request, prologue).await };
         Self::Boxed(Box::pin(send))
@@ -123,27 +124,29 @@ impl<B: RequestBody> Sending<B> {
 
     /// The answer.
     pub(super) async fn answer(self) -> Result<Response<Body<B>>, Error> {
-        let OnStream {
-            held,
-            connections,
-            shared,
-        } = match self {
+        let sending = match self {
             Self::Boxed(sending) => return sending.await,
             Self::OnStream(sending) => sending,
         };
-        let failure = match held.head().await {
-            Ok((head, arrived)) => return Ok(head.map(|()| Body::http2(held, arrived, shared))),
-            Err(failure) => failure,
-        };
-        let Some((body, Some(mut request))) = held.take_unsent() else {
+        match sending.held.head().await {
+            Ok((head, arrived)) => Ok(head.map(|()| Body::http2(sending.held, arrived))),
+            // Boxed, as it is rare.
+            Err(failure) => Box::pin(sending.again(failure)).await,
+        }
+    }
+}
+
+impl<B: RequestBody> OnStream<B> {
+    /// Sends a request once more that came to nothing, where that harms nobody.
+    async fn again(self, failure: Failure) -> Result<Response<Body<B>>, Error> {
+        let Some((body, Some(mut request))) = self.held.take_unsent() else {
             return Err(failure.into());
         };
         request.body = body;
+        let shared = Arc::clone(self.held.shared());
         shared.telemetry.metrics.upstream.retries.increment();
-        drop(held);
-        let again = async { connections.send(&shared, request, None).await };
-        // Boxed, as it is rare.
-        Box::pin(again).await
+        drop(self.held);
+        self.connections.send(&shared, request, None).await
     }
 }
 
@@ -184,7 +187,7 @@ impl<B: RequestBody> Connections<B> {
             connection.core().leave();
             let held = Held::new(connection, asked?, permit);
             let (head, arrived) = held.head().await?;
-            return Ok(head.map(|()| Body::http2(held, arrived, Arc::clone(shared))));
+            return Ok(head.map(|()| Body::http2(held, arrived)));
         }
         match self.exchange(shared, &mut request, permit).await {
             Err(Failed { is_again: true, .. }) => {
@@ -208,9 +211,7 @@ impl<B: RequestBody> Connections<B> {
         let (connection, id) = self.ask(shared, request).await?;
         let held = Held::new(connection, id, permit);
         match held.head().await {
-            Ok((head, arrived)) => {
-                Ok(head.map(|()| Body::http2(held, arrived, Arc::clone(shared))))
-            }
+            Ok((head, arrived)) => Ok(head.map(|()| Body::http2(held, arrived))),
             Err(failure) => {
                 // The keep-alive race: closed under the request, before a byte of an answer.
                 let is_race = is_whole && !held.is_first() && is_idempotent(&request.method);
@@ -320,8 +321,11 @@ impl<B: RequestBody> Connections<B> {
         let windows = shared.limits.room.windows(self.lock().len() + 1);
         let core = Core::new(windows, shared.limits.section(), Arc::clone(&self.freed));
         let told = Arc::clone(&core.told);
-        let connection = Connection(Arc::new(Mutex::new(core)));
-        let driver = Driver::new(connection.clone(), Arc::clone(shared), stream, permit);
+        let connection = Connection(Arc::new(Common {
+            core: Mutex::new(core),
+            shared: Arc::clone(shared),
+        }));
+        let driver = Driver::new(connection.clone(), stream, permit);
         drain::in_background(driver.run());
         let mut begun = Begun {
             connection: connection.clone(),

@@ -4,7 +4,6 @@
 //! however the task ends, and nobody waits for it any more.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,7 +16,7 @@ use crate::http2::frame::{Kind, Reason};
 use crate::http2::keepalive::{self, Due, Keepalive};
 use crate::message::Read;
 use crate::net::Stream;
-use crate::upstream::{RequestBody, Shared};
+use crate::upstream::RequestBody;
 
 /// Read at once at first: most of what comes in pieces comes in small ones.
 const FIRST_READ: usize = 16 * 1024;
@@ -32,7 +31,6 @@ const MOST_UNSAID: usize = 1024 * 1024;
 /// The task of one connection.
 pub(super) struct Driver<B: RequestBody> {
     pub(super) connection: Connection<B>,
-    pub(super) shared: Arc<Shared<B>>,
     pub(super) stream: Stream,
     pub(super) intake: Intake,
     pub(super) keepalive: Keepalive,
@@ -55,14 +53,17 @@ impl<B: RequestBody> Driver<B> {
     /// One for `stream`, which nobody has used.
     pub(super) fn new(
         connection: Connection<B>,
-        shared: Arc<Shared<B>>,
         stream: Stream,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let interval = shared.limits.keepalive.max(super::SHORTEST_PING);
+        let interval = connection
+            .0
+            .shared
+            .limits
+            .keepalive
+            .max(super::SHORTEST_PING);
         Self {
             connection,
-            shared,
             stream,
             intake: Intake::new(),
             keepalive: Keepalive::new(interval),
@@ -94,7 +95,7 @@ impl<B: RequestBody> Driver<B> {
                     Input::Waits
                 }),
             };
-            let most = self.shared.piece();
+            let most = connection.0.shared.piece();
             core.give_turns(most);
             if core.is_done() && core.ended().is_none() {
                 core.sender.output.go_away(0, Reason::NO_ERROR);

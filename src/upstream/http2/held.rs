@@ -4,6 +4,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Connection;
 use super::failure::Failure;
 use crate::message::{Request, Response};
-use crate::upstream::{BoxError, RequestBody};
+use crate::upstream::{BoxError, RequestBody, Shared};
 
 /// A stream that somebody has.
 #[derive(Debug)]
@@ -54,6 +55,11 @@ impl<B: RequestBody> Held<B> {
             None => Poll::Ready(Err(Failure::Unprocessed)),
         })
         .await
+    }
+
+    /// What all requests of its worker share.
+    pub(in crate::upstream) fn shared(&self) -> &Arc<Shared<B>> {
+        &self.connection.0.shared
     }
 
     /// Keeps the head of its request while all of it may have to be sent once more.
