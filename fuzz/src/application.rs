@@ -7,12 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::net as unix;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,17 +16,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Version};
 use http_body::{Body, Frame, SizeHint};
-use tls_sidecar::config::{Address, Config, Protocol as Spoken, Settings};
+use tls_sidecar::config::{Config, Protocol as Spoken, Settings};
 use tls_sidecar::limits::AnswerRoom;
 use tls_sidecar::message::{Protocol, Request};
 use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::upstream::{BoxError, Limits, Outage, Upstream, upgraded};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::report::{Finding, report};
+use crate::rounds::{Port, Rounds};
 
 /// SETTINGS that take extended CONNECT.
 const OPENING: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1];
@@ -39,8 +34,6 @@ const OPENING: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1];
 const PATIENCE: Duration = Duration::from_secs(60);
 /// All that is left ends by itself within this.
 const AFTER: Duration = Duration::from_secs(7200);
-/// A runtime's timers are made for two years.
-const CONVERSATIONS_PER_RUNTIME: u32 = 1000;
 /// What is asked, each on a stream of its own.
 const ASKED: [Asked; 4] = [Asked::Get, Asked::Post, Asked::Head, Asked::Connect];
 
@@ -102,14 +95,13 @@ struct Sent {
 }
 
 struct Harness {
-    runtime: Option<Runtime>,
-    conversations: u32,
-    listener: unix::UnixListener,
+    port: Port,
     config: Config,
 }
 
 thread_local! {
-    static HARNESS: RefCell<Harness> = RefCell::new(Harness::new());
+    static ROUNDS: RefCell<Rounds> = RefCell::default();
+    static HARNESS: Harness = Harness::new();
 }
 
 /// Holds the client to the oracle for `input`.
@@ -117,7 +109,7 @@ pub fn hold(input: &[u8]) {
     let Some((mode, said)) = input.split_first() else {
         return;
     };
-    let got = HARNESS.with_borrow_mut(|harness| harness.converse(*mode, said));
+    let got = HARNESS.with(|harness| harness.converse(*mode, said));
     let sent = sent(said);
     for (asked, got) in ASKED.into_iter().zip(got) {
         report(input, judge(asked, &got, &sent));
@@ -178,27 +170,17 @@ fn sent(mut bytes: &[u8]) -> HashMap<u32, Sent> {
 
 impl Harness {
     fn new() -> Self {
-        // An abstract address leaves no file behind when the process is ended.
-        let name = format!("tls-sidecar-fuzz-h2c-{}", std::process::id());
-        let address = unix::SocketAddr::from_abstract_name(&name).unwrap();
-        let listener = unix::UnixListener::bind_addr(&address).unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let port = Port::new("h2c");
         let mut config = Config::resolve(Settings::default()).unwrap();
-        let path = OsString::from_vec([&[0], name.as_bytes()].concat());
-        config.upstream.target.address = Address::Unix(PathBuf::from(path));
+        config.upstream.target.address = port.address();
         config.upstream.target.protocol = Spoken::H2c;
-        let mut harness = Self {
-            runtime: None,
-            conversations: 0,
-            listener,
-            config,
-        };
+        let harness = Self { port, config };
         harness.prove();
         harness
     }
 
     /// A harness through which nothing passes would find nothing.
-    fn prove(&mut self) {
+    fn prove(&self) {
         let answer = |stream: u8| {
             let head = [0, 0, 1, 1, 4, 0, 0, 0, stream, 0x88];
             [&head[..], &[0, 0, 2, 0, 1, 0, 0, 0, stream, b'o', b'k']].concat()
@@ -211,21 +193,8 @@ impl Harness {
         assert!(got.iter().all(|got| got.end == End::Clean), "{got:?}");
     }
 
-    fn converse(&mut self, mode: u8, said: &[u8]) -> Vec<Got> {
-        self.conversations += 1;
-        if self.conversations % CONVERSATIONS_PER_RUNTIME == 0 {
-            self.runtime = None;
-        }
-        let runtime = self.runtime.take().unwrap_or_else(|| {
-            Builder::new_current_thread()
-                .enable_all()
-                .start_paused(true)
-                .build()
-                .unwrap()
-        });
-        let got = runtime.block_on(self.conversation(mode, said));
-        self.runtime = Some(runtime);
-        got
+    fn converse(&self, mode: u8, said: &[u8]) -> Vec<Got> {
+        ROUNDS.with_borrow_mut(|rounds| rounds.next().block_on(self.conversation(mode, said)))
     }
 
     async fn conversation(&self, mode: u8, said: &[u8]) -> Vec<Got> {
@@ -266,7 +235,7 @@ impl Harness {
 
     /// Says on each connection what is to be said, when all that is asked has come.
     async fn application(&self, mode: u8, said: &[u8]) {
-        let listener = UnixListener::from_std(self.listener.try_clone().unwrap()).unwrap();
+        let listener = self.port.listen();
         let mut open = Vec::new();
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();

@@ -6,16 +6,12 @@
 //! finds whole and never closes a connection by itself.
 
 use std::cell::RefCell;
-use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net as unix;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tls_sidecar::config::{Address, Config, Settings};
+use tls_sidecar::config::{Config, Settings};
 use tls_sidecar::drain::Drain;
 use tls_sidecar::limits::{AnswerRoom, Http2Room};
 use tls_sidecar::proxy::{self, Crowd, Handshakes, Load, Permit, Policy, Worker};
@@ -23,12 +19,12 @@ use tls_sidecar::telemetry::record::{Outlets, Telemetry};
 use tls_sidecar::tls::{Acceptor, Alpn};
 use tls_sidecar::upstream::{Limits, Outage, Upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixListener, UnixStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::rounds::{Port, Rounds};
 use crate::strict::{self, Framed, Request, Why};
 
 /// The client's address, as the application is told it.
@@ -42,8 +38,6 @@ pub const SWITCH: &[u8] = b"/switch";
 const CONVERSATION: Duration = Duration::from_secs(3600);
 /// A tunnel in which nothing was said for so long is closed by the application.
 const TUNNEL_QUIET: Duration = Duration::from_secs(5);
-/// A runtime's timers are made for two years.
-const CONVERSATIONS_PER_RUNTIME: u32 = 1000;
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Application: 1\r\n\r\n";
 
 /// What the client says, and how.
@@ -77,32 +71,26 @@ pub struct Outcome {
 type Log = Arc<Mutex<Vec<Seen>>>;
 
 struct Harness {
-    runtime: Option<Runtime>,
-    conversations: u32,
-    listener: unix::UnixListener,
+    port: Port,
     config: Config,
     policy: Arc<Policy>,
 }
 
 thread_local! {
-    static HARNESS: RefCell<Harness> = RefCell::new(Harness::new());
+    static ROUNDS: RefCell<Rounds> = RefCell::default();
+    static HARNESS: Harness = Harness::new();
 }
 
 /// Carries on one conversation, from accept to the end of the last task.
 pub fn converse(client: &Client<'_>) -> Outcome {
-    HARNESS.with_borrow_mut(|harness| harness.converse(client))
+    HARNESS.with(|harness| harness.converse(client))
 }
 
 impl Harness {
     fn new() -> Self {
-        // An abstract address leaves no file behind when the process is ended.
-        let name = format!("tls-sidecar-fuzz-{}", std::process::id());
-        let address = unix::SocketAddr::from_abstract_name(&name).unwrap();
-        let listener = unix::UnixListener::bind_addr(&address).unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let port = Port::new("proxy");
         let mut config = Config::resolve(Settings::default()).unwrap();
-        let path = OsString::from_vec([&[0], name.as_bytes()].concat());
-        config.upstream.target.address = Address::Unix(PathBuf::from(path));
+        config.upstream.target.address = port.address();
         let policy = Policy {
             listen: config.listen.clone(),
             http: config.http.clone(),
@@ -110,10 +98,8 @@ impl Harness {
             protocol: config.upstream.target.protocol,
             proxy_protocol_out: config.upstream.proxy_protocol,
         };
-        let mut harness = Self {
-            runtime: None,
-            conversations: 0,
-            listener,
+        let harness = Self {
+            port,
             config,
             policy: Arc::new(policy),
         };
@@ -122,7 +108,7 @@ impl Harness {
     }
 
     /// A harness through which nothing passes would find nothing.
-    fn prove(&mut self) {
+    fn prove(&self) {
         let outcome = self.converse(&Client {
             alpn: Alpn::Http1,
             pieces: vec![b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGET /b HTTP/1.1\r\nHost: a\r\n\r\n"],
@@ -140,21 +126,8 @@ impl Harness {
         assert_eq!(answers.matches(MARK).count(), 2, "{answers}");
     }
 
-    fn converse(&mut self, client: &Client<'_>) -> Outcome {
-        self.conversations += 1;
-        if self.conversations % CONVERSATIONS_PER_RUNTIME == 0 {
-            self.runtime = None;
-        }
-        let runtime = self.runtime.take().unwrap_or_else(|| {
-            Builder::new_current_thread()
-                .enable_all()
-                .start_paused(true)
-                .build()
-                .unwrap()
-        });
-        let outcome = runtime.block_on(self.conversation(client));
-        self.runtime = Some(runtime);
-        outcome
+    fn converse(&self, client: &Client<'_>) -> Outcome {
+        ROUNDS.with_borrow_mut(|rounds| rounds.next().block_on(self.conversation(client)))
     }
 
     fn worker(&self, alpn: Alpn) -> Arc<Worker> {
@@ -214,7 +187,7 @@ impl Harness {
     }
 
     async fn application(&self, log: Log) {
-        let listener = UnixListener::from_std(self.listener.try_clone().unwrap()).unwrap();
+        let listener = self.port.listen();
         let mut connections = JoinSet::new();
         loop {
             let (socket, _) = listener.accept().await.unwrap();
