@@ -21,7 +21,6 @@ mod tunnel;
 mod turns;
 mod upload;
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -85,10 +84,6 @@ pub(super) struct Connection<F> {
     ready: Arc<Ready>,
     /// What `ready` wakes.
     task: Option<Waker>,
-    /// Streams whose turn it is.
-    turns: VecDeque<u32>,
-    /// A window is wider: every stream with something to write has a turn.
-    has_wider_window: bool,
     /// The highest stream that the client has opened.
     newest: u32,
     settings: Settings,
@@ -153,8 +148,6 @@ impl<F: Handling> Connection<F> {
             past: Past::default(),
             ready,
             task: None,
-            turns: VecDeque::new(),
-            has_wider_window: false,
             newest: 0,
             settings,
             window,
@@ -391,7 +384,6 @@ impl<F: Handling> serve::Connection for Connection<F> {
         self.sender.shrink();
         self.streams.shrink();
         self.past.shrink();
-        self.turns = VecDeque::new();
         self.is_at_rest = true;
     }
 }

@@ -144,9 +144,8 @@ impl<B: RequestBody> OnStream<B> {
         };
         request.body = body;
         let shared = Arc::clone(self.held.shared());
-        shared.telemetry.metrics.upstream.retries.increment();
         drop(self.held);
-        self.connections.send(&shared, request, None).await
+        self.connections.repeat(&shared, &mut request).await
     }
 }
 
@@ -190,14 +189,21 @@ impl<B: RequestBody> Connections<B> {
             return Ok(head.map(|()| Body::http2(held, arrived)));
         }
         match self.exchange(shared, &mut request, permit).await {
-            Err(Failed { is_again: true, .. }) => {
-                shared.telemetry.metrics.upstream.retries.increment();
-                let permit = shared.stream_permit().await?;
-                self.exchange(shared, &mut request, permit).await
-            }
-            done => done,
+            Err(Failed { is_again: true, .. }) => self.repeat(shared, &mut request).await,
+            done => done.map_err(|failed| failed.error),
         }
-        .map_err(|failed| failed.error)
+    }
+
+    /// Sends `request` a second time, which is the last.
+    async fn repeat(
+        &self,
+        shared: &Arc<Shared<B>>,
+        request: &mut Request<B>,
+    ) -> Result<Response<Body<B>>, Error> {
+        shared.telemetry.metrics.upstream.retries.increment();
+        let permit = shared.stream_permit().await?;
+        let repeated = self.exchange(shared, request, permit).await;
+        repeated.map_err(|failed| failed.error)
     }
 
     /// Sends `request` once, on whatever connection has a stream for it.
@@ -224,16 +230,13 @@ impl<B: RequestBody> Connections<B> {
         }
     }
 
-    /// Closes connections beyond the first that no stream needs any more.
+    /// Closes connections beyond the first that no stream needs any more; the first gives back what it does
+    /// not need.
     pub(super) fn sweep(&self) {
         let mut has_first = false;
         self.lock().retain(|connection| {
             let mut core = connection.core();
-            let is_needed = !has_first || !core.is_idle();
-            if !is_needed {
-                core.leave();
-            }
-            has_first = true;
+            core.sweep(!std::mem::replace(&mut has_first, true));
             !core.is_closed()
         });
     }

@@ -9,9 +9,11 @@ use crate::support::application::{Conn, Raw};
 use crate::support::background::Gate;
 use crate::support::frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, frame, request};
 use crate::support::h2::whole;
+use crate::support::h2_application::{self, RST_STREAM, ok};
 use crate::support::hyper_application::Hyper;
 use crate::support::requests::curl_at;
 use crate::support::sidecar::Served;
+use crate::support::wait::within;
 
 const EXPECTING: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
      Content-Length: 4\r\n\r\n";
@@ -75,6 +77,58 @@ async fn a_client_that_expects_100_gets_the_applications_over_http2_too() {
     let head = frames.find(|frame| frame.kind == HEADERS).await;
     assert_eq!(head.payload[0], 0x88);
     assert_eq!(frames.find(|f| f.kind == DATA).await.payload, b"ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_expects_100_gets_that_of_an_h2c_application_once() {
+    let application = Raw::tcp(|mut conn| async move {
+        conn.open_http2(&[]).await.unwrap();
+        let stream = conn.read_request().await.unwrap();
+        let go_on = h2_application::headers(stream, 0, &[(":status", "100")]);
+        // Said twice, and once is passed on.
+        conn.write([go_on.clone(), go_on].concat()).await.unwrap();
+        while conn.read_frame().await.unwrap().kind != DATA {}
+        conn.write(ok(stream)).await.unwrap();
+        let _ = conn.read_to_end().await;
+    });
+    let upstream = application.upstream().replace("http:", "h2c:");
+    let served = Served::start(&upstream, &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(EXPECTING).await.unwrap();
+    assert_eq!(wire.response_head().await.unwrap().status, 100);
+    wire.write("body").await.unwrap();
+    assert_eq!(wire.response().await.unwrap().text(), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_h2c_application_that_answers_without_asking_for_the_body_hears_that_none_comes() {
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let application = Raw::tcp(move |mut conn| {
+        let heard = heard.clone();
+        async move {
+            conn.open_http2(&[]).await.unwrap();
+            let stream = conn.read_request().await.unwrap();
+            let refusal = h2_application::headers(
+                stream,
+                h2_application::END,
+                &[(":status", "417"), ("content-length", "0")],
+            );
+            conn.write(refusal).await.unwrap();
+            while let Ok(frame) = conn.read_frame().await {
+                let _ = heard.send(frame.kind);
+            }
+        }
+    });
+    let upstream = application.upstream().replace("http:", "h2c:");
+    let served = Served::start(&upstream, &[]);
+    let mut wire = served.client().http1(served.address()).await.unwrap();
+    wire.write(EXPECTING).await.unwrap();
+    assert_eq!(wire.response().await.unwrap().status, 417);
+    let mut kinds = Vec::new();
+    while kinds.last() != Some(&RST_STREAM) {
+        kinds.push(within("the reset", hears.recv()).await.unwrap());
+    }
+    assert!(!kinds.contains(&DATA), "{kinds:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,8 @@
 //! quick.
 //!
 //! Only where the client has said how much comes, and only up to a part of that, so that what is waited for
-//! is never what does not come. Invariant: what a client that stops in between has sent is read within
-//! [`PATIENCE`].
+//! is never what does not come. Invariant: what a client that stops in between has sent is told of when
+//! [`PATIENCE`] is over, as closely as the runtime's timers go.
 
 use std::task::{Context, Poll};
 use std::time::Duration;

@@ -98,7 +98,7 @@ impl<F: Handling> Connection<F> {
             if let Some(source) = &stream.request.source {
                 source.end(trailers);
             }
-            self.claim_turn(id);
+            self.streams.claim_turn(id);
         }
     }
 }

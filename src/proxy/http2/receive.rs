@@ -128,16 +128,10 @@ impl<F: Handling> Connection<F> {
             return Ok(());
         }
         let (streams, encoder) = (&mut self.streams, &mut self.sender.encoder);
-        let mut widens = false;
         let taken = self.settings.theirs.take(payload, |change| {
             match change {
                 Change::Table(size) => encoder.limit(size),
-                Change::Window(by) => {
-                    widens |= by > 0;
-                    for stream in streams.iter_mut() {
-                        stream.answer.window.change(by)?;
-                    }
-                }
+                Change::Window(by) => streams.change_windows(by)?,
                 // A client is sent no requests.
                 Change::Streams(_) | Change::ConnectProtocol(_) => {}
             }
@@ -145,7 +139,6 @@ impl<F: Handling> Connection<F> {
         });
         taken.map_err(Fault::Connection)?;
         self.sender.output.frame(Kind::Settings, ACK, 0, &[]);
-        self.has_wider_window |= widens;
         Ok(())
     }
 
@@ -165,7 +158,7 @@ impl<F: Handling> Connection<F> {
             }
             let widened = self.sender.window.change(i64::from(by));
             widened.map_err(Fault::Connection)?;
-            self.has_wider_window = true;
+            self.streams.widened();
             return Ok(());
         }
         if id > self.newest || id.is_multiple_of(2) {
@@ -177,7 +170,7 @@ impl<F: Handling> Connection<F> {
             }
             let widened = stream.answer.window.change(i64::from(by));
             widened.map_err(|reason| Fault::Stream(id, reason))?;
-            self.claim_turn(id);
+            self.streams.claim_turn(id);
         }
         Ok(())
     }

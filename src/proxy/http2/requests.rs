@@ -76,7 +76,7 @@ impl<F: Handling> Connection<F> {
                 let refused =
                     handling::refused(&self.context, HeadFault::TOO_LARGE, Version::HTTP_2);
                 self.answer(id, refused);
-                self.claim_turn(id);
+                self.streams.claim_turn(id);
                 Ok(())
             }
         }
@@ -133,7 +133,7 @@ impl<F: Handling> Connection<F> {
         let request = request.map(|()| Incoming::Http2(body));
         let handling = (self.handle)(Arc::clone(&self.context), request);
         stream.handling.set(Some(handling));
-        self.claim_turn(id);
+        self.streams.claim_turn(id);
         Ok(())
     }
 

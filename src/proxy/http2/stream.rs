@@ -5,7 +5,7 @@ use std::pin::Pin;
 use super::upload::Source;
 use crate::http2::sending::SendHalf;
 use crate::http2::streams::State;
-use crate::http2::window::ReceiveWindow;
+use crate::http2::window::{ReceiveWindow, SendWindow};
 use crate::proxy::body::ResponseBody;
 
 /// A request that comes, and its answer that goes.
@@ -49,6 +49,14 @@ impl<F> State for Exchange<F> {
         self.request = RequestHalf::default();
         self.answer = AnswerHalf::default();
         self.is_head = false;
+    }
+
+    fn window(&mut self) -> &mut SendWindow {
+        &mut self.answer.window
+    }
+
+    fn is_blocked(&self) -> bool {
+        !self.answer.piece.is_empty()
     }
 }
 

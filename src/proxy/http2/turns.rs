@@ -19,38 +19,15 @@ use crate::upstream::{self, BoxError};
 impl<F: Handling> Connection<F> {
     /// Whether a stream waits for its turn and could use it.
     pub(super) fn may_give_turns(&mut self) -> bool {
-        self.collect();
-        !self.turns.is_empty() && self.sender.output.unwritten() < self.most_unwritten()
+        self.streams.waiting() > 0 && self.sender.output.unwritten() < self.most_unwritten()
     }
 
     /// Gives every stream that has something to do its turn.
     pub(super) fn give_turns(&mut self) {
         // Those that come again meanwhile have their turn when what there is was written.
-        self.collect();
-        for _ in 0..self.turns.len() {
-            if let Some(id) = self.turns.pop_front() {
+        for _ in 0..self.streams.waiting() {
+            if let Some(id) = self.streams.next_turn() {
                 self.give_turn(id);
-            }
-        }
-    }
-
-    /// Has stream `id` have a turn.
-    pub(super) fn claim_turn(&mut self, id: u32) {
-        if let Some(stream) = self.streams.find(id)
-            && stream.wake.claim_turn()
-        {
-            self.turns.push_back(id);
-        }
-    }
-
-    /// Those that were woken, or may write more, wait for their turn.
-    fn collect(&mut self) {
-        self.ready.take(&mut self.turns);
-        if std::mem::take(&mut self.has_wider_window) {
-            for stream in self.streams.iter_mut() {
-                if !stream.answer.piece.is_empty() && stream.wake.claim_turn() {
-                    self.turns.push_back(stream.id);
-                }
             }
         }
     }
@@ -100,8 +77,7 @@ impl<F: Handling> Connection<F> {
             match sent {
                 // With its body ends the request's record.
                 Sent::Over => (stream.answer.body, stream.answer.is_over) = (None, true),
-                Sent::HasMore if wake.claim_turn() => self.turns.push_back(id),
-                Sent::HasMore => {}
+                Sent::HasMore => self.streams.claim_turn(id),
                 Sent::Waits => {}
                 Sent::Blocked => {
                     if let Some(body) = &mut stream.answer.body {

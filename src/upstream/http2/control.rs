@@ -37,24 +37,18 @@ pub(super) fn settings<B: RequestBody>(
         return Ok(());
     }
     let (streams, encoder) = (&mut core.streams, &mut core.sender.encoder);
-    let (mut widens, mut most, mut protocols) = (false, None, None);
+    let (mut most, mut protocols) = (None, None);
     let taken = core.theirs.take(payload, |change| {
         match change {
             Change::Table(size) => encoder.limit(size),
             Change::Streams(streams) => most = Some(streams),
             Change::ConnectProtocol(is_taken) => protocols = Some(is_taken),
-            Change::Window(by) => {
-                widens |= by > 0;
-                for stream in streams.iter_mut() {
-                    stream.request.window.change(by)?;
-                }
-            }
+            Change::Window(by) => streams.change_windows(by)?,
         }
         Ok(())
     });
     taken.map_err(Fault::Connection)?;
     core.sender.output.frame(Kind::Settings, ACK, 0, &[]);
-    core.has_wider_window |= widens;
     core.takes_protocols = protocols.unwrap_or(core.takes_protocols);
     core.allow(most);
     Ok(())
@@ -73,7 +67,7 @@ pub(super) fn window_update<B: RequestBody>(
         }
         let widened = core.sender.window.change(i64::from(by));
         widened.map_err(Fault::Connection)?;
-        core.has_wider_window = true;
+        core.streams.widened();
         return Ok(());
     }
     if !core.is_known(id) {
@@ -85,7 +79,7 @@ pub(super) fn window_update<B: RequestBody>(
         }
         let widened = stream.request.window.change(i64::from(by));
         widened.map_err(|reason| Fault::Stream(id, reason))?;
-        core.claim_turn(id);
+        core.streams.claim_turn(id);
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 //! task alone reads and writes the socket. Invariant: whoever waits for something on a stream is woken
 //! when it ends, however it ends.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -46,8 +45,6 @@ pub(super) struct Core<B> {
     pub(super) takes_protocols: bool,
     /// Woken when it has said what it allows, and when the connection ends.
     pub(super) told: Arc<Notify>,
-    /// A window is wider: every stream with something to write has a turn.
-    pub(super) has_wider_window: bool,
     pub(super) limits: Limits,
     /// The next stream.
     next: u32,
@@ -55,8 +52,6 @@ pub(super) struct Core<B> {
     active: usize,
     windows: Windows,
     ready: Arc<Ready>,
-    /// Streams whose turn it is.
-    turns: VecDeque<u32>,
     task: Option<Waker>,
     /// Told of each stream that is free, and of what else may help those who wait for one.
     freed: Arc<Notify>,
@@ -101,13 +96,11 @@ impl<B: RequestBody> Core<B> {
             most: None,
             takes_protocols: false,
             told: Arc::default(),
-            has_wider_window: false,
             limits,
             next: 1,
             active: 0,
             windows,
             ready,
-            turns: VecDeque::new(),
             task: None,
             freed,
             is_leaving: false,
@@ -227,7 +220,7 @@ impl<B: RequestBody> Core<B> {
             exchange.is_held = true;
         });
         if has_body {
-            self.claim_turn(id);
+            self.streams.claim_turn(id);
         }
         self.wake();
         Ok(id)
@@ -277,7 +270,7 @@ impl<B: RequestBody> Core<B> {
         };
         let polled = stream.poll_raw(bytes, cx);
         if polled.is_ready() {
-            self.claim_turn(id);
+            self.streams.claim_turn(id);
             self.wake();
         }
         polled
@@ -287,7 +280,7 @@ impl<B: RequestBody> Core<B> {
     pub(super) fn end_raw(&mut self, id: u32) {
         if let Some(stream) = self.streams.find(id) {
             stream.request.is_last = true;
-            self.claim_turn(id);
+            self.streams.claim_turn(id);
             self.wake();
         }
     }
@@ -309,6 +302,16 @@ impl<B: RequestBody> Core<B> {
             self.wake();
         }
         self.grant(unread);
+    }
+
+    /// Gives back what memory a connection does not need that has no stream, or has it end where it is not
+    /// needed itself.
+    pub(super) fn sweep(&mut self, is_needed: bool) {
+        match (self.is_idle(), is_needed) {
+            (false, _) => {}
+            (true, true) => self.shrink(),
+            (true, false) => self.leave(),
+        }
     }
 
     /// No stream is opened any more; the connection ends with the last of those that are.
@@ -387,39 +390,17 @@ impl<B: RequestBody> Core<B> {
         }
     }
 
-    /// Has stream `id` have a turn.
-    pub(super) fn claim_turn(&mut self, id: u32) {
-        if let Some(stream) = self.streams.find(id)
-            && stream.wake.claim_turn()
-        {
-            self.turns.push_back(id);
-        }
-    }
-
     /// Whether a stream waits for its turn and could use it.
     pub(super) fn may_give_turns(&mut self, most: usize) -> bool {
-        self.collect();
-        !self.turns.is_empty() && self.sender.output.unwritten() < most
+        self.streams.waiting() > 0 && self.sender.output.unwritten() < most
     }
 
     /// Gives every stream that has something to send its turn, while less than `most` bytes wait to be
     /// written.
     pub(super) fn give_turns(&mut self, most: usize) {
-        self.collect();
-        for _ in 0..self.turns.len() {
-            if let Some(id) = self.turns.pop_front() {
+        for _ in 0..self.streams.waiting() {
+            if let Some(id) = self.streams.next_turn() {
                 self.give_turn(id, most);
-            }
-        }
-    }
-
-    fn collect(&mut self) {
-        self.ready.take(&mut self.turns);
-        if std::mem::take(&mut self.has_wider_window) {
-            for stream in self.streams.iter_mut() {
-                if !stream.request.piece.is_empty() && stream.wake.claim_turn() {
-                    self.turns.push_back(stream.id);
-                }
             }
         }
     }
@@ -451,14 +432,14 @@ impl<B: RequestBody> Core<B> {
                     self.close(id);
                 }
             }
-            Sent::HasMore if wake.claim_turn() => self.turns.push_back(id),
-            Sent::HasMore | Sent::Waits | Sent::Blocked => {}
+            Sent::HasMore => self.streams.claim_turn(id),
+            Sent::Waits | Sent::Blocked => {}
             Sent::Failed(error) => self.reset(id, Reason::CANCEL, Failure::Request(error)),
         }
     }
 
     /// Gives back what memory is not in use.
-    pub(super) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         if self.streams.is_empty() && self.sender.output.is_out() {
             self.sender.shrink();
             self.streams.shrink();

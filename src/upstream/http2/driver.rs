@@ -30,21 +30,23 @@ const MOST_UNSAID: usize = 1024 * 1024;
 
 /// The task of one connection.
 pub(super) struct Driver<B: RequestBody> {
-    pub(super) connection: Connection<B>,
-    pub(super) stream: Stream,
-    pub(super) intake: Intake,
-    pub(super) keepalive: Keepalive,
-    pub(super) read: Read,
+    connection: Connection<B>,
+    stream: Stream,
+    intake: Intake,
+    keepalive: Keepalive,
+    read: Read,
     /// How much to read at once: more where the last read was full.
-    pub(super) ahead: usize,
+    ahead: usize,
     /// Held for its `Drop`.
-    pub(super) _permit: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What came of reading.
 enum Input {
-    /// There is nothing more now, or it has to wait.
+    /// There is nothing more now.
     Waits,
+    /// There may be more when what we say is written.
+    HeldBack,
     /// There may be more at once.
     HasMore,
 }
@@ -109,12 +111,16 @@ impl<B: RequestBody> Driver<B> {
                 // What the application does not take at once it will not miss.
                 return Poll::Ready(ended);
             }
-            if let Input::HasMore = input {
-                // Those who wait for what came take it meanwhile.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if !core.may_give_turns(most) {
+            let goes_on = match input {
+                Input::Waits => false,
+                Input::HeldBack => written.is_ready(),
+                Input::HasMore => {
+                    // Those who wait for what came take it meanwhile.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            };
+            if !goes_on && !core.may_give_turns(most) {
                 return Poll::Pending;
             }
         }
@@ -124,13 +130,13 @@ impl<B: RequestBody> Driver<B> {
         let mut sum = 0;
         while sum < READ_A_TURN {
             if core.sender.output.unwritten() >= MOST_UNSAID {
-                return Ok(Input::Waits);
+                return Ok(Input::HeldBack);
             }
             let stream = Pin::new(&mut self.stream);
             let n = match self.read.poll_more(stream, cx, self.ahead) {
                 Poll::Pending => {
                     if core.is_idle() {
-                        self.rest(core);
+                        self.read.shrink(FIRST_READ);
                     }
                     return Ok(Input::Waits);
                 }
@@ -163,15 +169,6 @@ impl<B: RequestBody> Driver<B> {
                 Due::End => return core.end(Ended::Silent),
             }
         }
-    }
-
-    /// Gives back what memory is not in use.
-    fn rest(&mut self, core: &mut Core<B>) {
-        if self.read.is_empty() {
-            self.read.shrink(FIRST_READ);
-        }
-        self.intake.shrink();
-        core.shrink();
     }
 }
 

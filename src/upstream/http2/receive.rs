@@ -3,8 +3,9 @@
 //! DATA is passed on as it arrives, everything else when the frame is whole. Invariant: every header
 //! section is decoded, whatever becomes of its stream, because the next one builds on it.
 
+use std::time::Instant;
+
 use http::StatusCode;
-use tokio::time::Instant;
 
 use super::control;
 use super::core::Core;
@@ -301,11 +302,6 @@ impl Intake {
             }
         }
     }
-
-    /// Gives back what memory is not in use.
-    pub(super) fn shrink(&mut self) {
-        self.decoder.shrink();
-    }
 }
 
 /// A section has come on a stream whose answer has not begun: an interim answer, or the head.
@@ -342,7 +338,7 @@ fn begin<B>(
     }
     stream.answer.left = length;
     stream.answer.is_begun = true;
-    stream.answer.head = Some((response, now.into_std()));
+    stream.answer.head = Some((response, now));
     if is_end {
         stream.answer.end = End::Over;
     }

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use crate::http2::pieces::Pieces;
 use crate::http2::sending::SendHalf;
 use crate::http2::streams::State;
-use crate::http2::window::ReceiveWindow;
+use crate::http2::window::{ReceiveWindow, SendWindow};
 use crate::message::{Request, Response};
 use crate::upstream::{BoxError, OnContinue, RequestBody};
 
@@ -122,6 +122,14 @@ impl<B> Default for Exchange<B> {
 impl<B> State for Exchange<B> {
     fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    fn window(&mut self) -> &mut SendWindow {
+        &mut self.request.window
+    }
+
+    fn is_blocked(&self) -> bool {
+        !self.request.piece.is_empty()
     }
 }
 

@@ -6,6 +6,7 @@ use http::Request;
 
 use super::{ONE_WORKER, ask, assert_good, send};
 use crate::support::application::Raw;
+use crate::support::background::Gate;
 use crate::support::frames::{Frames, get};
 use crate::support::h2::whole;
 use crate::support::h2_application::{
@@ -259,4 +260,52 @@ async fn an_application_with_nothing_to_say_is_not_asked_as_often_as_a_client() 
         }
     }
     assert!(!kinds.contains(&PING), "{kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_reads_late_gets_every_head_and_is_heard_behind_them() {
+    const CONNECTIONS: usize = 3;
+    const STREAMS: usize = 100;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let application = Raw::tcp(move |mut conn| {
+        let gate = held.clone();
+        async move {
+            let _ = conn.open_http2(&[]).await;
+            let _ = conn.read_request().await;
+            gate.pass().await;
+            let mut streams = vec![1];
+            while streams.len() < CONNECTIONS * STREAMS {
+                let Ok(stream) = conn.read_request().await else {
+                    return;
+                };
+                // What is said meanwhile finds nobody who reads, or somebody who has stopped.
+                let _ = conn.write(frame(PING, 0, 0, b"hereiam!")).await;
+                streams.push(stream);
+            }
+            for stream in streams {
+                let _ = conn.write(ok(stream)).await;
+            }
+            let _ = conn.read_to_end().await;
+        }
+    });
+    let served = served(&application, &["--max-header-size", "64KiB"]);
+    let large = "x".repeat(60_000);
+    let mut answers = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let h2 = served.client().h2(served.address()).await.unwrap();
+        for _ in 0..STREAMS {
+            let mut ready = h2.send.clone().ready().await.unwrap();
+            let request = Request::get("https://localhost/").header("x-large", &large);
+            let request = request.body(()).unwrap();
+            answers.push(ready.send_request(request, true).unwrap().0);
+        }
+        clients.push(h2);
+    }
+    gate.open();
+    for answer in answers {
+        assert_eq!(whole(answer).await.unwrap().status, 200);
+    }
+    assert_eq!(application.connections(), 1);
 }
